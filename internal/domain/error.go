@@ -1,0 +1,90 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error is an error with a stable code that edges translate into a status and
+// a text. Detail is in English and safe to show; Err is for the log only.
+type Error struct {
+	Code   string       // one of the Code constants
+	Detail string       // one sentence about this occurrence; safe to show
+	Args   []any        // values for the translated text, in its order
+	Fields []FieldError // which fields are wrong
+	Err    error        // cause, never shown
+}
+
+// FieldError says what is wrong with one field of a request.
+type FieldError struct {
+	Pointer string // RFC 6901 pointer into the request body: "/to/users/0"
+	Code    string // rule: required, type, unknown, max_bytes, enum, …
+	Args    []any  // values for the translated text: the limit, the value seen…
+	Message string // English; filled by the producer, translated at the edge by Code and Args where it can
+	Fix     string // English; what to do
+}
+
+// The error codes. Each has a status, a title and a fix in zh and en in
+// internal/i18n, and a line in docs/errors.md.
+const (
+	CodeMalformedJSON       = "malformed_json"         // 400
+	CodeKeyInURL            = "key_in_url"             // 400
+	CodeIdempotencyRequired = "idempotency_required"   // 400
+	CodeUnauthorized        = "unauthorized"           // 401
+	CodeForbidden           = "forbidden"              // 403: scope, scene, app or network not allowed
+	CodeNotFound            = "not_found"              // 404: no such route or object
+	CodeSceneNotFound       = "scene_not_found"        // 404 on its own path, 422 in a send
+	CodeAppNotFound         = "app_not_found"          // likewise
+	CodeMethodNotAllowed    = "method_not_allowed"     // 405
+	CodeConflict            = "conflict"               // 409: the state forbids it
+	CodePreconditionFailed  = "precondition_failed"    // 412: If-Match lost
+	CodeTooLarge            = "too_large"              // 413
+	CodeUnsupportedMedia    = "unsupported_media_type" // 415
+	CodeInvalid             = "invalid"                // 422
+	CodeIdempotencyMismatch = "idempotency_mismatch"   // 422
+	CodeRateLimited         = "rate_limited"           // 429
+	CodeUnavailable         = "unavailable"            // 503: cannot accept now
+	CodeTimeout             = "timeout"                // 408: the request body came too slowly
+	CodeDiskFull            = "disk_full"              // 507
+	CodeInternal            = "internal"               // 500
+)
+
+// Error gives code, detail and cause, for the log.
+func (e *Error) Error() string {
+	s := e.Code
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	for _, f := range e.Fields {
+		s += fmt.Sprintf(" [%s %s]", f.Pointer, f.Code)
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes an Error with a detail.
+func Errorf(code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Invalid makes a CodeInvalid error from field errors.
+func Invalid(fields ...FieldError) *Error {
+	return &Error{Code: CodeInvalid, Fields: fields}
+}
+
+// CodeOf returns the code of err: CodeInternal when it carries none, empty
+// when err is nil.
+func CodeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}

@@ -1,0 +1,122 @@
+package domain
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Message is what a caller asked for, once.
+type Message struct {
+	ID           string // msg_…
+	KeyID        string // the API key that sent it
+	Source       string // who made it: "api", "resend", "digest", an inlet's key…
+	Reference    string // the caller's own number
+	RequestID    string
+	TraceParent  string
+	Scene        string // scene key, or empty for direct content
+	SceneVersion int
+	App          string // app key; may be empty for robot-only messages
+	Type         string // WeCom msgtype
+	Title        string // one line for lists, at most 200 bytes
+	Text         string // what a text search looks in, at most 4 KiB
+	Priority     Priority
+	State        State
+	CreatedAt    time.Time
+	SendAt       time.Time // zero: at once
+	ExpiresAt    time.Time
+	FinishedAt   time.Time       // zero while open
+	Request      json.RawMessage // the SendRequest as accepted, media replaced by upload ids; for resend
+	DigestKey    string
+	MergedInto   string
+	ResendOf     string
+	Deliveries   int // how many there are
+	Recipients   int // how many there are
+}
+
+// Delivery is one planned call to WeCom: message × lane × batch of recipients.
+type Delivery struct {
+	ID          string // dlv_…
+	MessageID   string
+	Lane        string // "app:ops", "robot:ops-room", …; see LaneKey
+	Priority    Priority
+	State       State
+	WaitReason  WaitReason
+	DueAt       time.Time // earliest moment of the next attempt
+	ExpiresAt   time.Time
+	Body        []byte     // exact JSON for WeCom without the duplicate-check fields; media ids may be "upl:<sha256>"
+	Media       []MediaRef // placeholders in Body that must become media ids before the first attempt
+	DupInterval int        // seconds for enable_duplicate_check, decided at the first attempt; 0 without, -1 undecided
+	DupWindow   int        // the scene's duplicate_window in seconds
+	OnUncertain string     // retry, hold, drop
+	Recipients  int
+	Tries       int       // calls made, all of them; the number of the last attempt
+	Attempts    int       // calls that count against the retry schedule
+	FailedClass string    // class of the last attempt, drives the retry schedule
+	Owner       string    // node that holds it while sending
+	Fence       int64     // fence of the lane lease under which it was claimed
+	StartedAt   time.Time // of the attempt in flight
+	FinishedAt  time.Time
+	CreatedAt   time.Time
+}
+
+// MediaRef is one media placeholder in a delivery's body.
+type MediaRef struct {
+	SHA256 string `json:"sha256"`
+	Type   string `json:"type"` // image, voice, video, file; "newsimage" goes through uploadimg and becomes a URL
+	Name   string `json:"name"` // filename shown to members
+}
+
+// Placeholder is what stands in the body until the upload is done.
+func (m MediaRef) Placeholder() string { return "upl:" + m.SHA256 }
+
+// Attempt is one try of a delivery.
+type Attempt struct {
+	DeliveryID   string
+	N            int // 1 is the first
+	Lane         string
+	Node         string
+	Fence        int64
+	StartedAt    time.Time
+	Duration     time.Duration
+	Class        string // a class of wecom.Class
+	HTTPStatus   int
+	Errcode      int
+	Errmsg       string // redacted
+	MsgID        string
+	ResponseCode string // secret-like: used once to update a card; never shown
+	Stale        bool   // written by a node that had lost the lane
+}
+
+// Recipient is one address of a message and its outcome.
+type Recipient struct {
+	MessageID  string
+	DeliveryID string
+	Kind       RecipientKind
+	ID         string // as the caller spelled it
+	Outcome    Outcome
+	Errcode    int
+	Reason     string // stable word: "invaliduser", "unlicenseduser", "81013"…; empty when nothing special
+	At         time.Time
+}
+
+// Event is an immutable fact in a timeline; it feeds SSE and webhooks.
+type Event struct {
+	Seq        int64  // order of the stream, set by the store
+	Type       string // "message.accepted", "message.sent", "delivery.retry", …
+	MessageID  string
+	DeliveryID string
+	At         time.Time
+	Data       json.RawMessage // small, never a secret; may be nil
+}
+
+// Event types.
+const (
+	EventAccepted  = "message.accepted"
+	EventFinished  = "message."         // + final state: message.sent, message.failed…
+	EventRetry     = "delivery.retry"   // an attempt ended and another will follow
+	EventWait      = "delivery.waiting" // it must wait; data says why and until when
+	EventAppHealth = "app.health"       // an app became blocked, paused or ok again
+)
+
+// LaneKey names the lane of an app, robot, chat or webhook endpoint.
+func LaneKey(kind, key string) string { return kind + ":" + key }

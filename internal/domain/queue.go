@@ -1,0 +1,149 @@
+package domain
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Submission is everything one request commits at once: all of it or nothing.
+type Submission struct {
+	Messages   []Message
+	Deliveries []Delivery // a delivery that the dispatcher reserved a slot for comes in state sending with Tries 1
+	Recipients []Recipient
+	Idem       *IdemKey // nil: the request carried no key
+}
+
+// IdemKey is an idempotency key with the answer that a repeat will get.
+type IdemKey struct {
+	KeyID     string   // the API key it is scoped to
+	Key       string   // at most 255 characters
+	BodyHash  [32]byte // SHA-256 over the canonical JSON value
+	Status    int
+	Answer    json.RawMessage
+	CreatedAt time.Time
+}
+
+// AcceptResult is the outcome of a submission. When Replay is set nothing was
+// written: it is the stored key of the first request, whose BodyHash tells a
+// repeat (equal) from a mismatch.
+type AcceptResult struct {
+	Replay *IdemKey
+}
+
+// Claim asks to move an open delivery to sending: the durable intent.
+type Claim struct {
+	DeliveryID  string
+	Lane        string
+	Node        string
+	Fence       int64 // refused when the lane's fence has moved on
+	Try         int   // the new Tries
+	StartedAt   time.Time
+	DupInterval int    // stored with the row; see Delivery
+	Body        []byte // nil: unchanged; else the body with its media resolved (Media becomes empty)
+}
+
+// Result is the end of an attempt.
+type Result struct {
+	Attempt    Attempt
+	MessageID  string
+	Next       State // final, or StateQueued for another try
+	WaitReason WaitReason
+	DueAt      time.Time // when Next is StateQueued
+	Counted    bool      // the attempt counts against the retry schedule
+	At         time.Time
+	Rejected   []Recipient // only those whose outcome differs from OutcomeOf(Next); matched by Kind and lower-cased ID
+	Event      bool        // write delivery.retry for a non-final result
+}
+
+// Deferral moves an open delivery's due time without an attempt.
+type Deferral struct {
+	DeliveryID string
+	Lane       string
+	Fence      int64
+	DueAt      time.Time
+	Reason     WaitReason
+}
+
+// Settlement ends an open delivery without an attempt.
+type Settlement struct {
+	DeliveryID string
+	Next       State  // expired, failed, uncertain, cancelled
+	Reason     string // stable word for recipients and the timeline
+	At         time.Time
+}
+
+// LaneLease is the right to dispatch a lane.
+type LaneLease struct {
+	Lane  string
+	Node  string
+	Fence int64
+	Until time.Time // database clock
+}
+
+// LaneStats is what a lane looks like from the database.
+type LaneStats struct {
+	Lane        string
+	Depth       int64 // open deliveries
+	Sending     int64
+	OldestAt    time.Time // creation of the oldest open delivery that is due; zero when none
+	NextDueAt   time.Time // zero when none
+	Owner       string
+	Fence       int64
+	WaitReasons map[WaitReason]int64
+}
+
+// SentRecord is one past attempt that counts against WeCom's limits.
+type SentRecord struct {
+	DeliveryID string
+	At         time.Time
+	Body       []byte // without duplicate-check fields
+}
+
+// MessageFilter selects messages for a list. Zero fields do not filter.
+type MessageFilter struct {
+	State     State
+	Scene     string
+	App       string
+	User      string // a member's id, any case
+	Reference string
+	Source    string
+	Errcode   *int
+	Since     time.Time // created at or after
+	Until     time.Time // created before
+	Query     string    // text in title or body
+	Scenes    []string  // limits of the API key; nil: no limit
+	Apps      []string
+	Limit     int    // 1–200
+	Cursor    string // opaque, from the page before
+}
+
+// MessageView is a message with all that hangs on it.
+type MessageView struct {
+	Message       Message
+	State         State // combined from the deliveries
+	WaitReason    WaitReason
+	NextAttemptAt time.Time
+	Deliveries    []DeliveryView
+	Counts        RecipientCounts
+}
+
+// DeliveryView is a delivery with its attempts.
+type DeliveryView struct {
+	Delivery Delivery
+	Attempts []Attempt
+}
+
+// RecipientCounts counts a message's recipients by outcome.
+type RecipientCounts struct {
+	Total    int `json:"total"`
+	Accepted int `json:"accepted"`
+	Failed   int `json:"failed"` // failed, invalid, unlicensed, expired, cancelled, uncertain
+	Waiting  int `json:"waiting"`
+	Merged   int `json:"merged"`
+}
+
+// MessagePage is one page of a list, newest first.
+type MessagePage struct {
+	Items      []MessageView // without attempts
+	NextCursor string        // empty at the end
+}

@@ -1,0 +1,86 @@
+package domain
+
+import "encoding/json"
+
+// To names whom a message is for.
+type To struct {
+	Users       []string `json:"users,omitempty"`
+	Departments []string `json:"departments,omitempty"`
+	Tags        []string `json:"tags,omitempty"`
+	Audiences   []string `json:"audiences,omitempty"`
+	Mobiles     []string `json:"mobiles,omitempty"`
+	Emails      []string `json:"emails,omitempty"`
+	Robots      []string `json:"robots,omitempty"`
+	Chats       []string `json:"chats,omitempty"`
+	All         bool     `json:"all,omitempty"`
+}
+
+// Empty reports whether nobody is named.
+func (t To) Empty() bool {
+	return !t.All && len(t.Users)+len(t.Departments)+len(t.Tags)+len(t.Audiences)+
+		len(t.Mobiles)+len(t.Emails)+len(t.Robots)+len(t.Chats) == 0
+}
+
+// SendRequest is the body of POST /v1/messages.
+type SendRequest struct {
+	Scene         *SceneRef       `json:"scene,omitempty"`
+	App           string          `json:"app,omitempty"`
+	Type          *TypeRef        `json:"type,omitempty"`
+	Content       json.RawMessage `json:"content,omitempty"`
+	To            To              `json:"to,omitempty"`
+	Data          json.RawMessage `json:"data,omitempty"`
+	Priority      string          `json:"priority,omitempty"`
+	SendAt        string          `json:"send_at,omitempty"`
+	ExpiresIn     string          `json:"expires_in,omitempty"`
+	Reference     string          `json:"reference,omitempty"`
+	DigestKey     string          `json:"digest_key,omitempty"`
+	Overflow      string          `json:"overflow,omitempty"`
+	OnUncertain   string          `json:"on_uncertain,omitempty"`
+	Safe          int             `json:"safe,omitempty"`
+	EnableIDTrans int             `json:"enable_id_trans,omitempty"`
+	DryRun        bool            `json:"dry_run,omitempty"`
+}
+
+// SceneRef is a scene's key, or its integer code.
+type SceneRef struct {
+	Key  string
+	Code int // valid when Key is empty
+}
+
+// MarshalJSON writes the key as a string or the code as a number.
+func (r SceneRef) MarshalJSON() ([]byte, error) {
+	if r.Key != "" {
+		return json.Marshal(r.Key)
+	}
+	return json.Marshal(r.Code)
+}
+
+// UnmarshalJSON reads a string or an integer.
+func (r *SceneRef) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &r.Key)
+	}
+	return json.Unmarshal(b, &r.Code)
+}
+
+// TypeRef is a WeCom msgtype, or the number 0–6 of the original design.
+type TypeRef struct {
+	Name   string
+	Number int // valid when Name is empty
+}
+
+// MarshalJSON writes the name as a string or the number as a number.
+func (r TypeRef) MarshalJSON() ([]byte, error) {
+	if r.Name != "" {
+		return json.Marshal(r.Name)
+	}
+	return json.Marshal(r.Number)
+}
+
+// UnmarshalJSON reads a string or an integer.
+func (r *TypeRef) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &r.Name)
+	}
+	return json.Unmarshal(b, &r.Number)
+}

@@ -1,0 +1,187 @@
+package domain
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ResourceKind names a kind of configured thing.
+type ResourceKind string
+
+// The resource kinds that exist.
+const (
+	ResourceApp      ResourceKind = "app"
+	ResourceScene    ResourceKind = "scene"
+	ResourceAudience ResourceKind = "audience"
+	ResourceRobot    ResourceKind = "robot"
+)
+
+// Resource is the stored form of a configured thing: its public spec as JSON
+// and its secrets apart, so that no listing can show them.
+type Resource struct {
+	Kind      ResourceKind
+	Key       string
+	Version   int64 // grows by one with each change; the ETag
+	Spec      json.RawMessage
+	Secrets   map[string]string // clear text in memory, sealed by the store; never serialized
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// App is a WeCom application that messages are sent through.
+type App struct {
+	Key      string    `json:"key"`
+	Name     string    `json:"name,omitempty"`
+	CorpID   string    `json:"corp_id"`
+	AgentID  int64     `json:"agent_id"`
+	BaseURL  string    `json:"base_url,omitempty"` // default https://qyapi.weixin.qq.com
+	Proxy    string    `json:"proxy,omitempty"`
+	Accounts int       `json:"accounts,omitempty"` // daily quota = accounts × 200; 0: unknown, not enforced
+	Limits   AppLimits `json:"limits,omitzero"`
+	Token    AppToken  `json:"token,omitzero"`
+
+	Secret string `json:"-"` // from Resource.Secrets["secret"]
+}
+
+// AppToken says where in Redis the access token is shared with other programs.
+type AppToken struct {
+	RedisKey    string `json:"redis_key,omitempty"`    // default hongyan:token:<corp_id>:<agent_id>
+	RedisFormat string `json:"redis_format,omitempty"` // plain (default) or json {"access_token","expires_in"}
+}
+
+// AppLimits overrides WeCom's limits for one app. Zero means the default.
+type AppLimits struct {
+	MemberPerMinute int `json:"member_per_minute,omitempty"` // 30
+	MemberPerHour   int `json:"member_per_hour,omitempty"`   // 1000
+	Concurrency     int `json:"concurrency,omitempty"`       // 16
+}
+
+// Audience is a named list of recipients.
+type Audience struct {
+	Key         string   `json:"key"`
+	Name        string   `json:"name,omitempty"`
+	Users       []string `json:"users,omitempty"`
+	Departments []string `json:"departments,omitempty"`
+	Tags        []string `json:"tags,omitempty"`
+	Audiences   []string `json:"audiences,omitempty"`
+}
+
+// Scene is a named business use: who, through which app, looking how.
+type Scene struct {
+	Key       string          `json:"key"`
+	Code      *int            `json:"code,omitempty"` // the integer event of the original design
+	Title     string          `json:"title,omitempty"`
+	App       string          `json:"app,omitempty"`
+	To        To              `json:"to,omitzero"`
+	Variables json.RawMessage `json:"variables,omitempty"` // JSON Schema of data
+	Content   json.RawMessage `json:"content"`             // {"type":"textcard","textcard":{…}}; strings are templates
+	Policy    Policy          `json:"policy,omitzero"`
+	Reason    string          `json:"reason,omitempty"` // why this version exists; kept with the version
+}
+
+// Policy is how a scene's messages are treated.
+type Policy struct {
+	Priority        string      `json:"priority,omitempty"`
+	ExpiresIn       string      `json:"expires_in,omitempty"`
+	Overflow        string      `json:"overflow,omitempty"` // split, cut, reject
+	Digest          *Digest     `json:"digest,omitempty"`
+	QuietHours      *QuietHours `json:"quiet_hours,omitempty"`
+	OnUncertain     string      `json:"on_uncertain,omitempty"`     // retry, hold, drop
+	DuplicateWindow string      `json:"duplicate_window,omitempty"` // default 30m, at most 4h
+	IdempotencyKey  string      `json:"idempotency_key,omitempty"`  // "required": refuse requests without the header
+}
+
+// Digest merges messages with the same key inside a window.
+type Digest struct {
+	Key    string `json:"key,omitempty"`
+	Window string `json:"window"`
+	First  string `json:"first,omitempty"` // now (default) or wait
+}
+
+// QuietHours hold messages back until the next morning.
+type QuietHours struct {
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Zone   string   `json:"zone,omitempty"`
+	Except []string `json:"except,omitempty"` // priorities that go anyway
+}
+
+// SceneVersion is one version in a scene's history.
+type SceneVersion struct {
+	Key       string
+	Version   int
+	Scene     Scene
+	CreatedAt time.Time
+	By        string // key id that made it
+	Reason    string
+	Live      bool
+}
+
+// HealthState says whether an app can send.
+type HealthState string
+
+// The health states.
+const (
+	HealthOK      HealthState = "ok"
+	HealthBlocked HealthState = "blocked" // WeCom refuses it; see Cause
+	HealthPaused  HealthState = "paused"  // a person stopped it
+)
+
+// AppHealth is what is known of an app's ability to send. The zero value of
+// State means ok.
+type AppHealth struct {
+	App         string
+	State       HealthState
+	Cause       string // untrusted_ip, bad_secret, app_disabled, wrong_agent, no_privilege, config
+	Errcode     int
+	SeenIP      string // the caller IP that WeCom printed
+	Since       time.Time
+	NextProbeAt time.Time
+}
+
+// APIKey is a credential of a caller. The key itself is never stored.
+type APIKey struct {
+	ID         string // key_…
+	Name       string
+	Prefix     string   // first characters of the key, to recognise it
+	Hash       [32]byte // SHA-256 of the whole key
+	Scopes     []string
+	Scenes     []string // empty: all
+	Apps       []string // empty: all
+	Networks   []string // CIDRs; empty: any
+	App        string   // binds it as a façade credential
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // zero: never
+	LastUsedAt time.Time
+	RevokedAt  time.Time // zero: live
+}
+
+// Upload is a media file that a caller handed in.
+type Upload struct {
+	ID        string // upl_…
+	SHA256    string // hex
+	Size      int64
+	Type      string // image, voice, video, file
+	Filename  string
+	MIME      string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// WeComMedia is what WeCom answered for an uploaded file.
+type WeComMedia struct {
+	Scope     string // "corp_id" (media ids work for every app of a corp) or "robot:key"
+	SHA256    string
+	Type      string
+	MediaID   string // or a URL for newsimage
+	ExpiresAt time.Time
+}
+
+// AccessToken is a WeCom token as kept by the store (sealed at rest).
+type AccessToken struct {
+	Key       string // corp id + fingerprint of the secret
+	Value     string
+	ExpiresAt time.Time
+	Version   int64 // grows with each replacement
+	FetchedAt time.Time
+}
