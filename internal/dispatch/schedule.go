@@ -1,0 +1,70 @@
+package dispatch
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// schedules by class. The last step repeats until the delivery expires.
+var (
+	transientSteps = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 5 * time.Minute}
+	ambiguousSteps = []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute}
+)
+
+// safeRepeats is how often an ambiguous attempt is repeated under the cover of
+// WeCom's duplicate check, whatever the policy says.
+const safeRepeats = 3
+
+const (
+	probeEvery   = time.Minute // a blocked app
+	notSentFirst = 500 * time.Millisecond
+	// notSentMost bounds the wait while WeCom cannot be reached at all. A
+	// refused connection costs nothing, so the lane tries often enough to be
+	// back within seconds of the network.
+	notSentMost = 5 * time.Second
+)
+
+func step(steps []time.Duration, n int) time.Duration {
+	return jitter(steps[min(max(n, 0), len(steps)-1)])
+}
+
+// jitter spreads by ±20 %.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // spreading load is no secret
+}
+
+// afterAmbiguous says what follows an attempt that WeCom may or may not have.
+// Inside the duplicate window the same bytes are repeated; outside it, or
+// without the check, the scene's policy decides.
+func afterAmbiguous(d *domain.Delivery, now time.Time) (next domain.State, reason domain.WaitReason, due time.Time) {
+	attempts := d.Attempts + 1 // this one included
+	covered := d.DupInterval > 0 && attempts <= safeRepeats &&
+		now.Before(d.StartedAt.Add(time.Duration(d.DupInterval)*time.Second))
+	due = now.Add(step(ambiguousSteps, attempts-1))
+	switch {
+	case covered || d.OnUncertain == "" || d.OnUncertain == "retry":
+		return domain.StateQueued, domain.WaitBackoff, due
+	case d.OnUncertain == "hold":
+		return domain.StateQueued, domain.WaitHeld, d.ExpiresAt
+	default:
+		return domain.StateUncertain, domain.WaitNone, time.Time{}
+	}
+}
+
+// quotaPause is how long to stop after the n-th 45009 in a row: the minute
+// window first, then the hour, then the rest of the day in China, where WeCom
+// counts days (reference: the page on frequency limits, 90312).
+func quotaPause(n int, now time.Time) time.Time {
+	switch {
+	case n <= 1:
+		return now.Add(time.Minute)
+	case n == 2:
+		return now.Add(time.Hour)
+	default:
+		china := now.In(time.FixedZone("UTC+8", 8*3600))
+		midnight := time.Date(china.Year(), china.Month(), china.Day()+1, 0, 0, 5, 0, china.Location())
+		return midnight.UTC()
+	}
+}
