@@ -1,0 +1,124 @@
+// Command bench measures the built gateway from outside: it starts the binary
+// as its own process, plays a WeCom that does nothing, and prints every figure
+// beside a floor measured in the same run. See docs/benchmarks.md.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	var (
+		seconds  = flag.Duration("t", 8*time.Second, "length of each closed-loop measurement")
+		clients  = flag.Int("c", 64, "connections")
+		postgres = flag.String("postgres", os.Getenv("TEST_DATABASE_URL"), "also measure on this PostgreSQL")
+		smoke    = flag.Bool("smoke", false, "one second each: only shows that everything works")
+		binary   = flag.String("bin", "", "the gateway's binary (default: build it)")
+	)
+	flag.Parse()
+	if *smoke {
+		*seconds = time.Second
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *binary, *postgres, *clients, *seconds, *smoke); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, binary, postgres string, clients int, length time.Duration, smoke bool) error {
+	dir, err := os.MkdirTemp("", "hongyan-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if binary == "" {
+		binary = filepath.Join(dir, "hongyan")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/hongyan")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build: %w\n%s", err, out)
+		}
+	}
+	floor, err := echoFloor(ctx, clients, length)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("floor: bare net/http JSON echo, c=%d: %.0f req/s\n", clients, floor)
+	stores := []struct{ name, url string }{{"sqlite", ""}}
+	if postgres != "" {
+		stores = append(stores, struct{ name, url string }{"postgres", postgres})
+	} else {
+		fmt.Println("skipped: postgres (TEST_DATABASE_URL is not set)")
+	}
+	for _, s := range stores {
+		if err := measure(ctx, filepath.Join(dir, s.name), binary, s.name, s.url, floor, clients, length, smoke); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func measure(ctx context.Context, dir, binary, name, url string, floor float64, clients int, length time.Duration, smoke bool) error {
+	w := newWeCom()
+	defer w.close()
+	g, err := startGateway(ctx, binary, dir, url)
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	if err := g.configure(ctx, w.url); err != nil {
+		return err
+	}
+	fmt.Printf("\n%s\n  start to ready          %8.0f ms\n", name, g.startup.Seconds()*1000)
+	idle := 5 * time.Second
+	if smoke {
+		idle = time.Second
+	}
+	cpu, rss, err := g.idle(ctx, idle)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  idle                    %8.1f MB RSS, %.2f %% of a core\n", rss, cpu)
+
+	n := 500
+	if smoke {
+		n = 50
+	}
+	lat, err := g.openLoop(ctx, w, n, 50)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  accept → WeCom at 50/s  %8.2f ms p50, %.2f ms p99 (n=%d; client's send to WeCom's receipt)\n", lat.p50, lat.p99, n)
+
+	before := w.sent.Load()
+	res, err := g.closedLoop(ctx, clients, length)
+	if err != nil {
+		return err
+	}
+	arrived, took, err := w.waitFor(ctx, before+res.accepted, res.began)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  end to end              %8.0f messages/s (%d accepted, %d arrived, accept p50 %.1f ms, p99 %.1f ms)\n",
+		float64(res.accepted)/took.Seconds(), res.accepted, arrived-before, res.p50, res.p99)
+
+	if err := g.post(ctx, "/v1/apps/bench/pause", nil); err != nil {
+		return err
+	}
+	res, err = g.closedLoop(ctx, clients, length)
+	if err != nil {
+		return err
+	}
+	rate := float64(res.accepted) / length.Seconds()
+	fmt.Printf("  durable accepts         %8.0f /s = %.0f %% of the floor (app paused; p50 %.1f ms, p99 %.1f ms)\n", rate, 100*rate/floor, res.p50, res.p99)
+	return nil
+}
