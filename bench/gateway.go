@@ -123,13 +123,14 @@ type latency struct{ p50, p99 float64 }
 
 // openLoop sends n messages at a fixed rate, whatever the answers do.
 func (g *gateway) openLoop(ctx context.Context, w *noopWeCom, n, perSecond int) (latency, error) {
+	before := w.sent.Load()
 	if err := g.post(ctx, "/v1/messages", payload(seq.Add(1))); err != nil { // opens the lane and the token
 		return latency{}, err
 	}
-	if _, _, err := w.waitFor(ctx, w.sent.Load()+1, time.Now()); err != nil {
+	if _, _, err := w.waitFor(ctx, before+1, time.Now()); err != nil {
 		return latency{}, err
 	}
-	before := w.sent.Load()
+	before = w.sent.Load()
 	w.mu.Lock()
 	w.watching, w.lat = true, nil
 	w.mu.Unlock()

@@ -1,0 +1,170 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/plan"
+	"hongyan/wecom"
+)
+
+// ResendOptions say what to send again.
+type ResendOptions struct {
+	Render string // "same" (default): the content as it was; "latest": rendered by the live scene
+	Only   string // "failed" (default): recipients that were not reached; "all"
+}
+
+// resendBound is the most recipients one resend addresses.
+const resendBound = 100_000
+
+// Resend makes a new message from an old one. The old one keeps its state: a
+// final state never changes.
+func (in *Intake) Resend(ctx context.Context, c Caller, id string, ro ResendOptions, o Options) (Accepted, error) {
+	if !oneOf(ro.Render, "", "same", "latest") {
+		return Accepted{}, domain.Invalid(field("/render", "enum", "is not known", "use same or latest"))
+	}
+	if !oneOf(ro.Only, "", "failed", "all") {
+		return Accepted{}, domain.Invalid(field("/only", "enum", "is not known", "use failed or all"))
+	}
+	view, err := in.cfg.Store.FindMessage(ctx, id)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if !view.State.Final() {
+		return Accepted{}, domain.Errorf(domain.CodeConflict, "the message is still %s; cancel it or wait until it has ended", view.State)
+	}
+	to, err := in.resendTo(ctx, id, ro.Only)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if to.Empty() {
+		return Accepted{}, domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
+	}
+	o.ResendOf = id
+	c.Source = "resend"
+	var p prepared
+	if ro.Render == "latest" {
+		var req domain.SendRequest
+		if err := json.Unmarshal(view.Message.Request, &req); err != nil {
+			return Accepted{}, err
+		}
+		req.To, req.SendAt, req.DryRun = to, "", false
+		p, err = in.prepare(ctx, c, req, o, true)
+	} else {
+		p, err = in.same(c, view, to, o)
+	}
+	if err != nil {
+		return Accepted{}, err
+	}
+	out, err := in.commit(ctx, c, []prepared{p}, Options{ResendOf: id}, nil, 202)
+	if err != nil {
+		return Accepted{}, err
+	}
+	return out[0], nil
+}
+
+func (in *Intake) resendTo(ctx context.Context, id, only string) (domain.To, error) {
+	var to domain.To
+	cursor, n := "", 0
+	for {
+		rows, next, err := in.cfg.Store.ListRecipients(ctx, id, 200, cursor)
+		if err != nil {
+			return to, err
+		}
+		for _, r := range rows {
+			if only != "all" && (r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeMerged || r.Outcome == domain.OutcomeWaiting) {
+				continue
+			}
+			switch r.Kind {
+			case domain.KindUser:
+				to.Users = append(to.Users, r.ID)
+			case domain.KindDepartment:
+				to.Departments = append(to.Departments, r.ID)
+			case domain.KindTag:
+				to.Tags = append(to.Tags, r.ID)
+			case domain.KindAll:
+				to.All = true
+			case domain.KindRobot, domain.KindChat:
+			}
+			n++
+		}
+		if next == "" || n >= resendBound {
+			return to, nil
+		}
+		cursor = next
+	}
+}
+
+// same plans the bodies of the old deliveries for new recipients.
+func (in *Intake) same(c Caller, view domain.MessageView, to domain.To, o Options) (prepared, error) {
+	old := view.Message
+	if !allowed(c.Apps, old.App) || (old.Scene != "" && !allowed(c.Scenes, old.Scene)) {
+		return prepared{}, domain.Errorf(domain.CodeForbidden, "this key may not use the message's scene or app")
+	}
+	now := time.Now().UTC()
+	m := old
+	m.ID, m.KeyID, m.Source, m.ResendOf = in.cfg.IDs.New(domain.PrefixMessage), c.KeyID, c.Source, old.ID
+	m.RequestID, m.TraceParent = o.RequestID, o.TraceParent
+	m.State, m.CreatedAt, m.SendAt, m.FinishedAt, m.MergedInto = domain.StateQueued, now, time.Time{}, time.Time{}, ""
+	m.ExpiresAt = now.Add(max(old.ExpiresAt.Sub(old.CreatedAt), time.Minute))
+	out := prepared{}
+	var done [][]byte
+	for _, dv := range view.Deliveries {
+		d := dv.Delivery
+		body, err := plan.Readdress(d.Body, to)
+		if err != nil {
+			return prepared{}, err
+		}
+		if containsBytes(done, body[0]) {
+			continue // the same content for another batch of recipients
+		}
+		done = append(done, body[0])
+		for _, b := range body {
+			nd := domain.Delivery{
+				ID: in.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: d.Lane, Priority: d.Priority,
+				State: domain.StateQueued, DueAt: now, ExpiresAt: m.ExpiresAt, Body: b, Media: d.Media,
+				DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain, CreatedAt: now,
+			}
+			users, parties, tags, all := wecom.Receivers(b)
+			if len(done) == 1 {
+				out.recipients = appendRecipients(out.recipients, m.ID, nd.ID, users, parties, tags, all)
+			}
+			nd.Recipients = len(users) + len(parties) + len(tags)
+			if all {
+				nd.Recipients = 1
+			}
+			out.deliveries = append(out.deliveries, nd)
+		}
+	}
+	m.Deliveries, m.Recipients = len(out.deliveries), len(out.recipients)
+	out.message = m
+	return out, nil
+}
+
+func containsBytes(list [][]byte, b []byte) bool {
+	for _, x := range list {
+		if bytes.Equal(x, b) {
+			return true
+		}
+	}
+	return false
+}
+
+func appendRecipients(rs []domain.Recipient, msg, dlv string, users, parties, tags []string, all bool) []domain.Recipient {
+	add := func(kind domain.RecipientKind, ids []string) {
+		for _, id := range ids {
+			rs = append(rs, domain.Recipient{MessageID: msg, DeliveryID: dlv, Kind: kind, ID: id})
+		}
+	}
+	if all {
+		add(domain.KindAll, []string{"@all"})
+		return rs
+	}
+	add(domain.KindUser, users)
+	add(domain.KindDepartment, parties)
+	add(domain.KindTag, tags)
+	return rs
+}
