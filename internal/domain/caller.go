@@ -1,0 +1,139 @@
+package domain
+
+import (
+	"slices"
+	"time"
+)
+
+// The scopes of an API key. ScopeAdmin includes all others; the others include
+// nothing but themselves.
+const (
+	ScopeSend      = "send"      // send messages, upload media, dry runs
+	ScopeRead      = "read"      // read messages, events, resources, lanes
+	ScopeOperate   = "operate"   // resend, cancel, pause, resume, test
+	ScopeConfigure = "configure" // write apps, scenes, audiences…
+	ScopeAdmin     = "admin"     // keys, and everything above
+)
+
+// Scopes lists every scope in the order of the documentation.
+func Scopes() []string {
+	return []string{ScopeSend, ScopeRead, ScopeOperate, ScopeConfigure, ScopeAdmin}
+}
+
+// Caller is who asks: an authenticated API key and its limits. The zero value
+// may do nothing.
+type Caller struct {
+	KeyID  string
+	Name   string
+	Scopes []string
+	Scenes []string // the only scenes it may use or see; empty: all
+	Apps   []string // likewise for apps
+	App    string   // the app it is bound to as a façade credential, or empty
+}
+
+// Can reports whether the caller holds the scope, or admin.
+func (c Caller) Can(scope string) bool {
+	return slices.Contains(c.Scopes, scope) || slices.Contains(c.Scopes, ScopeAdmin)
+}
+
+// Limited reports whether the caller sees only some scenes or apps.
+func (c Caller) Limited() bool { return len(c.Scenes)+len(c.Apps) > 0 }
+
+// AllowsScene reports whether the caller may use the scene with that key. The
+// empty key (content without a scene) is allowed only without a limit.
+func (c Caller) AllowsScene(key string) bool {
+	return len(c.Scenes) == 0 || slices.Contains(c.Scenes, key)
+}
+
+// AllowsApp reports whether the caller may use the app with that key.
+func (c Caller) AllowsApp(key string) bool {
+	return len(c.Apps) == 0 || slices.Contains(c.Apps, key)
+}
+
+// AllowsMessage reports whether the caller may see and act on a message.
+func (c Caller) AllowsMessage(m Message) bool {
+	return c.AllowsScene(m.Scene) && c.AllowsApp(m.App)
+}
+
+// SubmitOptions is what surrounds a send request. The zero value is a plain
+// send without an idempotency key.
+type SubmitOptions struct {
+	IdempotencyKey string   // at most 255 characters; empty: none
+	BodyHash       [32]byte // over the canonical JSON value of the body; set when there is a key
+	RequestID      string
+	TraceParent    string
+	Source         string // empty: "api"
+}
+
+// Accepted is the answer to a request that is durably committed. Its JSON form
+// is what an idempotency key remembers.
+type Accepted struct {
+	ID         string   `json:"id"`
+	State      State    `json:"state"`
+	Deliveries int      `json:"deliveries"`
+	Warnings   []string `json:"warnings,omitempty"`
+	Replayed   bool     `json:"-"` // answered from an idempotency key
+}
+
+// BatchItem is what became of one request of a batch: Err or Accepted.
+type BatchItem struct {
+	Accepted Accepted
+	Err      *Error // pointers relative to the single message
+}
+
+// ResendOptions says what a resend repeats. The zero value repeats for those
+// who did not get it, as it was rendered.
+type ResendOptions struct {
+	Latest    bool // render anew with the scene's live version
+	All       bool // for all recipients, not only those without success
+	RequestID string
+}
+
+// DryRun is what a request would become. Nothing of it is stored.
+type DryRun struct {
+	Deliveries []DryDelivery `json:"deliveries"`
+	Warnings   []string      `json:"warnings"`
+}
+
+// DryDelivery is one call that would be made.
+type DryDelivery struct {
+	Lane       string     `json:"lane"`
+	Body       string     `json:"body"` // exact bytes, media ids as upl:<sha256>
+	Bytes      int        `json:"bytes"`
+	Recipients int        `json:"recipients"`
+	WouldWait  *WouldWait `json:"would_wait"` // nil: it would go at once
+}
+
+// WouldWait says why and until when a planned delivery would wait.
+type WouldWait struct {
+	Reason WaitReason `json:"reason"`
+	Until  time.Time  `json:"until"`
+}
+
+// LaneStatus is a lane as an operator sees it: the rows and the memory of the
+// node that owns it.
+type LaneStatus struct {
+	LaneStats
+	InFlight    int         // calls going on now
+	Concurrency int         // calls that may go on now
+	Used        []WindowUse // shared limits; per-member ones only where they bind
+	PausedUntil time.Time   // zero: not paused, or without an end
+	PauseReason WaitReason  // empty: not paused
+	Cause       string      // of a blocked app: untrusted_ip, bad_secret…
+}
+
+// WindowUse is how much of a limit is used.
+type WindowUse struct {
+	Name  string `json:"name"` // app_day, robot_minute…
+	Used  int64  `json:"used"`
+	Limit int64  `json:"limit"`
+}
+
+// AppTest is the outcome of probing an app.
+type AppTest struct {
+	OK       bool
+	Errcode  int
+	Errmsg   string // redacted
+	Duration time.Duration
+	Health   AppHealth // after the probe
+}

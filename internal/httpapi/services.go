@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// Every service is safe for concurrent use, honours its context, and reports
+// what a caller must know as *domain.Error; any other error becomes a 500 that
+// says nothing. All structs are from package domain, so that a stage satisfies
+// an interface here without importing it. A nil service makes its routes
+// answer 503.
+
+// Messages is the way in: intake satisfies it.
+type Messages interface {
+	// Submit accepts one request: it returns after the commit. It enforces the
+	// caller's limits to scenes and apps (domain.CodeForbidden). Same key and
+	// same hash answers the first Accepted with Replayed set; same key and
+	// another hash is domain.CodeIdempotencyMismatch.
+	Submit(ctx context.Context, by domain.Caller, req domain.SendRequest, opt domain.SubmitOptions) (domain.Accepted, error)
+
+	// SubmitBatch accepts 1–1000 requests in one commit. The answer has one
+	// item per request, in order. An error means that nothing was accepted.
+	// The idempotency key covers the whole batch; replayed tells a repeat.
+	SubmitBatch(ctx context.Context, by domain.Caller, reqs []domain.SendRequest, opt domain.SubmitOptions) (items []domain.BatchItem, replayed bool, err error)
+
+	// DryRun plans without storing.
+	DryRun(ctx context.Context, by domain.Caller, req domain.SendRequest) (domain.DryRun, error)
+
+	// Wait returns nil once the message is final, and the context's error
+	// when that ends first. It must not miss a message that was final before.
+	Wait(ctx context.Context, messageID string) error
+
+	// Cancel ends every open delivery that is not being sent and returns how
+	// many; domain.CodeConflict when none is open. The edge has checked that
+	// the message exists and that the caller may see it.
+	Cancel(ctx context.Context, by domain.Caller, messageID string) (int, error)
+
+	// Resend makes a new message from a final one; domain.CodeConflict when
+	// it is still open or nobody is left to send to.
+	Resend(ctx context.Context, by domain.Caller, messageID string, opt domain.ResendOptions) (domain.Accepted, error)
+}
+
+// History reads messages: the store satisfies it.
+type History interface {
+	// FindMessage fails with domain.CodeNotFound.
+	FindMessage(ctx context.Context, id string) (domain.MessageView, error)
+	ListMessages(ctx context.Context, f domain.MessageFilter) (domain.MessagePage, error)
+	ListRecipients(ctx context.Context, messageID string, limit int, cursor string) (rows []domain.Recipient, next string, err error)
+	ListEvents(ctx context.Context, messageID string) ([]domain.Event, error)
+}
+
+// Events feeds the event stream: the store satisfies it.
+type Events interface {
+	// EventsAfter returns at most limit events with Seq > seq in order, and
+	// never one before which another may still appear.
+	EventsAfter(ctx context.Context, seq int64, limit int) ([]domain.Event, error)
+	LastEventSeq(ctx context.Context) (int64, error)
+}
+
+// Resources reads and writes configured things: the catalogue satisfies it.
+// Kinds are app, audience and scene; PutResource is never called for scenes.
+type Resources interface {
+	// GetResource fails with domain.CodeNotFound (app_not_found,
+	// scene_not_found for those kinds). Secrets may be present: the edge never
+	// shows their values, only which are set.
+	GetResource(ctx context.Context, kind domain.ResourceKind, key string) (domain.Resource, error)
+	// ListResources returns all of a kind, by key; at most 10 000.
+	ListResources(ctx context.Context, kind domain.ResourceKind) ([]domain.Resource, error)
+	// PutResource validates Spec (the domain type's JSON; shape and types were
+	// checked) and stores it. Secrets named in the map replace the stored
+	// ones, others stay. ifMatch: −1 any, 0 must not exist, n must be that
+	// version, else domain.CodePreconditionFailed. by is the key id.
+	PutResource(ctx context.Context, r domain.Resource, ifMatch int64, by string) (stored domain.Resource, created bool, err error)
+	// DeleteResource fails with domain.CodeConflict when something live needs it.
+	DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64, by string) error
+}
+
+// Scenes writes scenes and their history. Get, list and delete go through
+// Resources.
+type Scenes interface {
+	// PutScene checks everything that can be known bad and makes a new live
+	// version. ifMatch as in Resources, against the version number.
+	PutScene(ctx context.Context, s domain.Scene, ifMatch int64, by string) (v domain.SceneVersion, created bool, err error)
+	ListSceneVersions(ctx context.Context, key string, limit int, cursor string) (versions []domain.SceneVersion, next string, err error)
+	GetSceneVersion(ctx context.Context, key string, version int) (domain.SceneVersion, error)
+	// RollbackScene makes a new live version equal to an old one.
+	RollbackScene(ctx context.Context, key string, version int, by string) (domain.SceneVersion, error)
+	// PreviewScene renders and plans without storing. Draft wins over version;
+	// version 0 is the live one.
+	PreviewScene(ctx context.Context, by domain.Caller, key string, p ScenePreview) (domain.DryRun, error)
+}
+
+// ScenePreview is what to preview.
+type ScenePreview = struct {
+	Data    json.RawMessage
+	Version int
+	Draft   *domain.Scene
+	To      domain.To // optional; falls back to the scene's
+}
+
+// Apps operates apps.
+type Apps interface {
+	// Health is cheap and never blocks; ok for an unknown app.
+	Health(key string) domain.AppHealth
+	// Pause and Resume are idempotent and fail with domain.CodeAppNotFound.
+	Pause(ctx context.Context, key, by string) (domain.AppHealth, error)
+	Resume(ctx context.Context, key, by string) (domain.AppHealth, error)
+	// Test probes the app at once; a failed probe is not an error.
+	Test(ctx context.Context, key string) (domain.AppTest, error)
+}
+
+// Lanes shows what waits where.
+type Lanes interface {
+	Lanes(ctx context.Context) ([]domain.LaneStatus, error)
+}
+
+// Uploads stores media files: the store satisfies it.
+type Uploads interface {
+	PutUpload(ctx context.Context, u domain.Upload, data []byte) error
+}
+
+// Keys authenticates and administers API keys: access.Keys satisfies it.
+type Keys interface {
+	// Authenticate fails with domain.CodeUnauthorized or, for the wrong
+	// network, domain.CodeForbidden. It does no I/O in the usual case.
+	Authenticate(ctx context.Context, bearer string, remote netip.Addr) (domain.Caller, error)
+	List(ctx context.Context) ([]domain.APIKey, error)
+	// Create returns the stored key and the clear text, which exists only here.
+	Create(ctx context.Context, k domain.APIKey) (stored domain.APIKey, clear string, err error)
+	Revoke(ctx context.Context, id string) error
+}
+
+// Meter counts requests; telemetry.Metrics satisfies it. Nil counts nothing.
+type Meter interface {
+	Request(route, method string, status int, took time.Duration)
+}
