@@ -119,9 +119,10 @@ type Lanes interface {
 	Lanes(ctx context.Context) ([]domain.LaneStatus, error)
 }
 
-// Uploads stores media files: the store satisfies it.
+// Uploads stores media files: intake satisfies it. It names, types and hashes
+// the file; at most 20 MiB.
 type Uploads interface {
-	PutUpload(ctx context.Context, u domain.Upload, data []byte) error
+	Upload(ctx context.Context, filename string, data []byte) (domain.Upload, error)
 }
 
 // Keys authenticates and administers API keys: access.Keys satisfies it.
