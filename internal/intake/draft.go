@@ -39,13 +39,13 @@ func field(pointer, code, message, fix string) domain.FieldError {
 	return domain.FieldError{Pointer: pointer, Code: code, Message: message, Fix: fix}
 }
 
-func (in *Intake) draft(ctx context.Context, c Caller, req *domain.SendRequest, o Options) (draft, error) {
+func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendRequest, o submission) (draft, error) {
 	var d draft
 	var err error
 	if req.Scene != nil {
-		d, err = in.sceneDraft(ctx, c, req, o)
+		d, err = in.sceneDraft(ctx, by, req, o)
 	} else {
-		d, err = in.directDraft(c, req)
+		d, err = in.directDraft(by, req)
 	}
 	if err != nil {
 		return draft{}, err
@@ -80,7 +80,7 @@ func (in *Intake) draft(ctx context.Context, c Caller, req *domain.SendRequest, 
 	return d, nil
 }
 
-func (in *Intake) sceneDraft(ctx context.Context, c Caller, req *domain.SendRequest, o Options) (draft, error) {
+func (in *Intake) sceneDraft(ctx context.Context, by domain.Caller, req *domain.SendRequest, o submission) (draft, error) {
 	var extra []domain.FieldError
 	if req.Type != nil {
 		extra = append(extra, field("/type", "forbidden", "cannot be given together with a scene", "leave out type, or send direct content without a scene"))
@@ -91,7 +91,10 @@ func (in *Intake) sceneDraft(ctx context.Context, c Caller, req *domain.SendRequ
 	if extra != nil {
 		return draft{}, domain.Invalid(extra...)
 	}
-	live, err := in.cfg.Scenes.Resolve(*req.Scene)
+	live, err := o.live, error(nil)
+	if live == nil {
+		live, err = in.cfg.Scenes.Resolve(*req.Scene)
+	}
 	if err != nil {
 		if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeSceneNotFound && len(e.Fields) == 0 {
 			e.Fields = []domain.FieldError{field("/scene", "unknown_scene", "there is no such scene", "list them with GET /v1/scenes")}
@@ -99,10 +102,10 @@ func (in *Intake) sceneDraft(ctx context.Context, c Caller, req *domain.SendRequ
 		return draft{}, err
 	}
 	s := live.Scene
-	if !allowed(c.Scenes, s.Key) {
+	if !by.AllowsScene(s.Key) {
 		return draft{}, domain.Errorf(domain.CodeForbidden, "this key may not use scene %q", s.Key)
 	}
-	if s.Policy.IdempotencyKey == "required" && o.IdemKey == "" {
+	if s.Policy.IdempotencyKey == "required" && o.IdempotencyKey == "" && !o.dry {
 		return draft{}, domain.Errorf(domain.CodeIdempotencyRequired, "scene %q requires an Idempotency-Key header", s.Key)
 	}
 	data := req.Data
@@ -112,7 +115,7 @@ func (in *Intake) sceneDraft(ctx context.Context, c Caller, req *domain.SendRequ
 	if bad := live.CheckData(data); len(bad) > 0 {
 		return draft{}, domain.Invalid(bad...)
 	}
-	app, err := in.app(c, firstOf(req.App, s.App))
+	app, err := in.app(by, firstOf(req.App, s.App))
 	if err != nil {
 		return draft{}, err
 	}
@@ -127,7 +130,7 @@ func (in *Intake) sceneDraft(ctx context.Context, c Caller, req *domain.SendRequ
 	return d, nil
 }
 
-func (in *Intake) directDraft(c Caller, req *domain.SendRequest) (draft, error) {
+func (in *Intake) directDraft(by domain.Caller, req *domain.SendRequest) (draft, error) {
 	var bad []domain.FieldError
 	var kind wecom.Kind
 	switch {
@@ -157,17 +160,17 @@ func (in *Intake) directDraft(c Caller, req *domain.SendRequest) (draft, error) 
 	if bad != nil {
 		return draft{}, domain.Invalid(bad...)
 	}
-	if len(c.Scenes) > 0 {
+	if len(by.Scenes) > 0 {
 		return draft{}, domain.Errorf(domain.CodeForbidden, "this key may only use its scenes, not direct content")
 	}
-	app, err := in.app(c, req.App)
+	app, err := in.app(by, req.App)
 	if err != nil {
 		return draft{}, err
 	}
 	return draft{app: app, kind: kind, content: req.Content, to: req.To}, nil
 }
 
-func (in *Intake) app(c Caller, key string) (domain.App, error) {
+func (in *Intake) app(by domain.Caller, key string) (domain.App, error) {
 	if key == "" {
 		if all := in.cfg.Apps.Apps(); len(all) == 1 { // the usual small installation
 			key = all[0].Key
@@ -175,7 +178,7 @@ func (in *Intake) app(c Caller, key string) (domain.App, error) {
 			return domain.App{}, domain.Invalid(field("/app", "required", "is missing and the scene names none", "name the app to send through"))
 		}
 	}
-	if !allowed(c.Apps, key) {
+	if !by.AllowsApp(key) {
 		return domain.App{}, domain.Errorf(domain.CodeForbidden, "this key may not use app %q", key)
 	}
 	app, ok := in.cfg.Apps.App(key)

@@ -11,62 +11,48 @@ import (
 	"hongyan/wecom"
 )
 
-// ResendOptions say what to send again.
-type ResendOptions struct {
-	Render string // "same" (default): the content as it was; "latest": rendered by the live scene
-	Only   string // "failed" (default): recipients that were not reached; "all"
-}
-
 // resendBound is the most recipients one resend addresses.
 const resendBound = 100_000
 
 // Resend makes a new message from an old one. The old one keeps its state: a
 // final state never changes.
-func (in *Intake) Resend(ctx context.Context, c Caller, id string, ro ResendOptions, o Options) (Accepted, error) {
-	if !oneOf(ro.Render, "", "same", "latest") {
-		return Accepted{}, domain.Invalid(field("/render", "enum", "is not known", "use same or latest"))
-	}
-	if !oneOf(ro.Only, "", "failed", "all") {
-		return Accepted{}, domain.Invalid(field("/only", "enum", "is not known", "use failed or all"))
-	}
+func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro domain.ResendOptions) (domain.Accepted, error) {
 	view, err := in.cfg.Store.FindMessage(ctx, id)
 	if err != nil {
-		return Accepted{}, err
+		return domain.Accepted{}, err
 	}
 	if !view.State.Final() {
-		return Accepted{}, domain.Errorf(domain.CodeConflict, "the message is still %s; cancel it or wait until it has ended", view.State)
+		return domain.Accepted{}, domain.Errorf(domain.CodeConflict, "the message is still %s; cancel it or wait until it has ended", view.State)
 	}
-	to, err := in.resendTo(ctx, id, ro.Only)
+	to, err := in.resendTo(ctx, id, ro.All)
 	if err != nil {
-		return Accepted{}, err
+		return domain.Accepted{}, err
 	}
 	if to.Empty() {
-		return Accepted{}, domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
+		return domain.Accepted{}, domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
 	}
-	o.ResendOf = id
-	c.Source = "resend"
+	o := submission{SubmitOptions: domain.SubmitOptions{RequestID: ro.RequestID, Source: "resend"}, resendOf: id, dry: true}
 	var p prepared
-	if ro.Render == "latest" {
+	if ro.Latest {
 		var req domain.SendRequest
 		if err := json.Unmarshal(view.Message.Request, &req); err != nil {
-			return Accepted{}, err
+			return domain.Accepted{}, err
 		}
 		req.To, req.SendAt, req.DryRun = to, "", false
-		p, err = in.prepare(ctx, c, req, o, true)
+		p, err = in.prepare(ctx, by, req, o, true)
 	} else {
-		p, err = in.same(c, view, to, o)
+		p, err = in.same(by, view, to, o)
 	}
 	if err != nil {
-		return Accepted{}, err
+		return domain.Accepted{}, err
 	}
-	out, err := in.commit(ctx, c, []prepared{p}, Options{ResendOf: id}, nil, 202)
-	if err != nil {
-		return Accepted{}, err
+	if _, err := in.commit(ctx, []prepared{p}, nil); err != nil {
+		return domain.Accepted{}, err
 	}
-	return out[0], nil
+	return p.accepted(), nil
 }
 
-func (in *Intake) resendTo(ctx context.Context, id, only string) (domain.To, error) {
+func (in *Intake) resendTo(ctx context.Context, id string, everyone bool) (domain.To, error) {
 	var to domain.To
 	cursor, n := "", 0
 	for {
@@ -75,7 +61,7 @@ func (in *Intake) resendTo(ctx context.Context, id, only string) (domain.To, err
 			return to, err
 		}
 		for _, r := range rows {
-			if only != "all" && (r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeMerged || r.Outcome == domain.OutcomeWaiting) {
+			if !everyone && (r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeMerged || r.Outcome == domain.OutcomeWaiting) {
 				continue
 			}
 			switch r.Kind {
@@ -99,14 +85,14 @@ func (in *Intake) resendTo(ctx context.Context, id, only string) (domain.To, err
 }
 
 // same plans the bodies of the old deliveries for new recipients.
-func (in *Intake) same(c Caller, view domain.MessageView, to domain.To, o Options) (prepared, error) {
+func (in *Intake) same(by domain.Caller, view domain.MessageView, to domain.To, o submission) (prepared, error) {
 	old := view.Message
-	if !allowed(c.Apps, old.App) || (old.Scene != "" && !allowed(c.Scenes, old.Scene)) {
+	if !by.AllowsApp(old.App) || (old.Scene != "" && !by.AllowsScene(old.Scene)) {
 		return prepared{}, domain.Errorf(domain.CodeForbidden, "this key may not use the message's scene or app")
 	}
 	now := time.Now().UTC()
 	m := old
-	m.ID, m.KeyID, m.Source, m.ResendOf = in.cfg.IDs.New(domain.PrefixMessage), c.KeyID, c.Source, old.ID
+	m.ID, m.KeyID, m.Source, m.ResendOf = in.cfg.IDs.New(domain.PrefixMessage), by.KeyID, o.Source, old.ID
 	m.RequestID, m.TraceParent = o.RequestID, o.TraceParent
 	m.State, m.CreatedAt, m.SendAt, m.FinishedAt, m.MergedInto = domain.StateQueued, now, time.Time{}, time.Time{}, ""
 	m.ExpiresAt = now.Add(max(old.ExpiresAt.Sub(old.CreatedAt), time.Minute))

@@ -323,3 +323,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.cancel()
 	return err
 }
+
+// Waits says whether a lane of this node is stopped now, why, and until when
+// (zero: until someone resumes it).
+func (e *Engine) Waits(key string) (domain.WaitReason, time.Time, bool) {
+	s, ok := e.Status(key)
+	if !ok || s.Pause.Reason == "" {
+		return "", time.Time{}, false
+	}
+	return s.Pause.Reason, s.Pause.Until, true
+}
