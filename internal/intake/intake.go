@@ -18,6 +18,7 @@ type Store interface {
 	FindMessage(ctx context.Context, id string) (domain.MessageView, error)
 	ListRecipients(ctx context.Context, messageID string, limit int, cursor string) ([]domain.Recipient, string, error)
 	GetUpload(ctx context.Context, id string) (domain.Upload, error)
+	Cancel(ctx context.Context, messageID string) (int, error)
 	PutUpload(ctx context.Context, u domain.Upload, data []byte) error
 }
 
@@ -27,6 +28,7 @@ type Lanes interface {
 	Release(d *domain.Delivery)
 	Begin(d *domain.Delivery)
 	Offer(ctx context.Context, ds []domain.Delivery)
+	Forget(lane string, ids ...string)
 	// Waits says whether a lane is stopped now, why and until when (zero: open end).
 	Waits(lane string) (reason domain.WaitReason, until time.Time, waits bool)
 }
@@ -61,6 +63,9 @@ type Intake struct{ cfg Config }
 func New(cfg Config) *Intake {
 	if cfg.OnAccept == nil {
 		cfg.OnAccept = func(string, string) {}
+	}
+	if cfg.Follow == nil {
+		cfg.Follow = &Follow{}
 	}
 	return &Intake{cfg: cfg}
 }

@@ -66,11 +66,12 @@ type Pause struct {
 
 // Config sets up an Engine. Zero fields take the defaults.
 type Config struct {
-	Node   string
-	Lease  time.Duration // 15 s
-	Buffer int           // deliveries kept in memory per lane, 4096
-	Logger *slog.Logger
-	OnWait func(reason domain.WaitReason) // for metrics
+	Node    string
+	Lease   time.Duration // 15 s
+	Buffer  int           // deliveries kept in memory per lane, 4096
+	Logger  *slog.Logger
+	OnWait  func(reason domain.WaitReason) // for metrics
+	OnFinal func(messageID string)         // a delivery of it has ended; may be nil
 }
 
 // ErrClosed is returned once the engine has stopped.
@@ -106,6 +107,9 @@ func New(cfg Config, store Store, sender Sender) *Engine {
 	}
 	if cfg.OnWait == nil {
 		cfg.OnWait = func(domain.WaitReason) {}
+	}
+	if cfg.OnFinal == nil {
+		cfg.OnFinal = func(string) {}
 	}
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // sends outlive the request and the signal: Stop ends them
 	return &Engine{

@@ -33,8 +33,8 @@ type Lane struct {
 	nextDue time.Time           // earliest later row that we know of; zero: none
 	width   int                 // calls allowed in flight now
 	max     int
-	flying  int // calls in flight
-	results int // answers waiting for their commit
+	flying  int  // calls in flight
+	results int  // answers waiting for their commit
 	sick    bool // a result could not be written: claim nothing new
 	pause   Pause
 }

@@ -253,6 +253,9 @@ func (l *Lane) attempt(d *domain.Delivery) {
 	// resultBound instead, so a slow disk slows the lane and loses nothing.
 	l.landed(done.Control)
 	l.record(done.Result)
+	if done.Result.Next.Final() {
+		l.e.cfg.OnFinal(d.MessageID)
+	}
 	l.mu.Lock()
 	l.results--
 	delete(l.held, d.ID)
