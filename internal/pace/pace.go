@@ -1,0 +1,286 @@
+// Package pace counts what was sent to whom, so that nobody is sent more than
+// WeCom lets through.
+//
+// WeCom drops the 31st message of a minute and the 1001st of an hour to one
+// member without a word. Whether it counts over sliding or over calendar
+// windows is not documented; [Windows] counts over sliding windows that are
+// longer by a margin, and a calendar window lies always inside a sliding one,
+// so neither counter at the other side is ever exceeded.
+//
+// The package is pure: it reads no clock and starts nothing. A [Windows]
+// belongs to one owner (a lane); it is not safe for concurrent use.
+package pace
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limit allows Count messages in any Window.
+type Limit struct {
+	Count  int
+	Window time.Duration
+}
+
+// Defaults of [Config].
+const (
+	MemberPerMinute = 30
+	MemberPerHour   = 1000
+	DefaultMargin   = time.Second
+	DefaultMembers  = 200_000
+)
+
+// Config says what is allowed. The zero value takes WeCom's limits for one
+// member of one app.
+type Config struct {
+	Limits []Limit // default 30 in a minute and 1000 in an hour; entries with a Count or Window of 0 are ignored
+	// Margin is added to every window: it covers the time between our clock and
+	// the moment when the other side counts. Negative means none; 0 the default.
+	Margin  time.Duration
+	Members int // how many members are remembered at most; default 200,000
+}
+
+func (c Config) withDefaults() Config {
+	if c.Limits == nil {
+		c.Limits = []Limit{{MemberPerMinute, time.Minute}, {MemberPerHour, time.Hour}}
+	}
+	c.Limits = slices.DeleteFunc(slices.Clone(c.Limits), func(l Limit) bool { return l.Count <= 0 || l.Window <= 0 })
+	if c.Margin == 0 {
+		c.Margin = DefaultMargin
+	}
+	c.Margin = max(c.Margin, 0)
+	if c.Members <= 0 {
+		c.Members = DefaultMembers
+	}
+	return c
+}
+
+// Record is one past message to one member.
+type Record struct {
+	User string
+	At   time.Time
+}
+
+// Windows remembers for each member the times of what counts against the
+// limits. Members are told apart without regard to case, as WeCom does.
+type Windows struct {
+	limits  []limit
+	keep    int64 // microseconds after which an entry counts nowhere
+	most    int   // entries that one member needs at most
+	max     int
+	members map[string]*member
+}
+
+// limit is a Limit in microseconds, with the margin in it.
+type limit struct {
+	count  int
+	window int64
+}
+
+// member holds times in microseconds, oldest first.
+type member struct{ at []int64 }
+
+// New returns empty windows.
+func New(cfg Config) *Windows {
+	cfg = cfg.withDefaults()
+	w := &Windows{max: cfg.Members, members: map[string]*member{}}
+	for _, l := range cfg.Limits {
+		w.limits = append(w.limits, limit{l.Count, (l.Window + cfg.Margin).Microseconds()})
+		w.keep = max(w.keep, (l.Window + cfg.Margin).Microseconds())
+		w.most = max(w.most, l.Count)
+	}
+	return w
+}
+
+// Next gives for each user the earliest time, not before now, at which one more
+// message may go to them; now itself means at once.
+func (w *Windows) Next(now time.Time, users []string) []time.Time {
+	out := make([]time.Time, len(users))
+	for i, u := range users {
+		out[i] = w.NextOne(now, u, 0)
+	}
+	return out
+}
+
+// NextOne is [Windows.Next] for one user before whom ahead other messages to
+// the same user still wait: it answers when this one's turn comes if those go
+// as early as they may. A negative ahead counts as 0; more than 100,000 as
+// 100,000.
+func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
+	start := now.UnixMicro()
+	ahead = min(max(ahead, 0), 100_000)
+	var past []int64
+	if m := w.members[fold(user)]; m != nil {
+		past = m.at
+	}
+	if ahead == 0 {
+		if at := w.earliest(past, nil, start); at > start {
+			return ceil(at, now)
+		}
+		return now
+	}
+	future := make([]int64, 0, ahead)
+	at := start
+	for range ahead + 1 {
+		at = w.earliest(past, future, at)
+		future = append(future, at)
+	}
+	if at <= start {
+		return now
+	}
+	return ceil(at, now)
+}
+
+// ceil gives the time of that microsecond in now's zone.
+func ceil(micro int64, now time.Time) time.Time { return time.UnixMicro(micro).In(now.Location()) }
+
+// earliest finds the first moment from start on at which every window that
+// ends there has room, over past followed by future.
+func (w *Windows) earliest(past, future []int64, start int64) int64 {
+	n := len(past) + len(future)
+	for _, l := range w.limits {
+		if i := n - l.count; i >= 0 {
+			var oldest int64
+			if i < len(past) {
+				oldest = past[i]
+			} else {
+				oldest = future[i-len(past)]
+			}
+			start = max(start, oldest+l.window)
+		}
+	}
+	return start
+}
+
+// Record counts one message to each user at now. Call it before the request
+// leaves; [Windows.Move] corrects the time when the answer is in.
+func (w *Windows) Record(now time.Time, users []string) {
+	at := now.UnixMicro()
+	for _, u := range users {
+		w.add(u, at)
+	}
+}
+
+// Restore counts past messages, in any order, as after a restart. Those that
+// are too old at now are skipped.
+func (w *Windows) Restore(now time.Time, records []Record) {
+	oldest := now.UnixMicro() - w.keep
+	for _, r := range records {
+		if at := r.At.UnixMicro(); at > oldest {
+			w.add(r.User, at)
+		}
+	}
+}
+
+// Move changes the time of a counted message: the other side counted it
+// somewhere between the start and the end of the call, so the later one is the
+// safe one. It does nothing for a message that is not there.
+func (w *Windows) Move(users []string, from, to time.Time) {
+	for _, u := range users {
+		if w.remove(u, from.UnixMicro()) {
+			w.add(u, to.UnixMicro())
+		}
+	}
+}
+
+// Forget takes back a message that certainly did not reach WeCom.
+func (w *Windows) Forget(users []string, at time.Time) {
+	for _, u := range users {
+		w.remove(u, at.UnixMicro())
+	}
+}
+
+// Used tells how many messages to a user count in each of the limits' windows
+// that end at now, in the order of the limits.
+func (w *Windows) Used(now time.Time, user string) []int {
+	used := make([]int, len(w.limits))
+	m := w.members[fold(user)]
+	if m == nil {
+		return used
+	}
+	for i, l := range w.limits {
+		from, _ := slices.BinarySearch(m.at, now.UnixMicro()-l.window+1)
+		used[i] = len(m.at) - from
+	}
+	return used
+}
+
+// Members tells how many members are remembered.
+func (w *Windows) Members() int { return len(w.members) }
+
+func (w *Windows) add(user string, at int64) {
+	if len(w.limits) == 0 {
+		return
+	}
+	key := fold(user)
+	m := w.members[key]
+	if m == nil {
+		w.evict(at)
+		m = &member{}
+		w.members[key] = m
+	}
+	for drop := 0; ; drop++ { // what counts nowhere any more
+		if drop == len(m.at) || m.at[drop] > at-w.keep {
+			if drop > 0 {
+				m.at = append(m.at[:0], m.at[drop:]...)
+			}
+			break
+		}
+	}
+	i := len(m.at)
+	for i > 0 && m.at[i-1] > at {
+		i--
+	}
+	m.at = slices.Insert(m.at, i, at)
+	if over := len(m.at) - w.most; over > 0 { // older ones cannot be the deciding entry of any window
+		m.at = append(m.at[:0], m.at[over:]...)
+	}
+}
+
+func (w *Windows) remove(user string, at int64) bool {
+	m := w.members[fold(user)]
+	if m == nil {
+		return false
+	}
+	i, found := slices.BinarySearch(m.at, at)
+	if found {
+		m.at = slices.Delete(m.at, i, i+1)
+	}
+	return found
+}
+
+// evict keeps the number of members bounded: each new member pays for looking
+// at a few others and dropping those that are idle. When the table is full of
+// active members, those furthest from every limit go first.
+func (w *Windows) evict(now int64) {
+	looked := 0
+	for k, m := range w.members {
+		if len(m.at) == 0 || m.at[len(m.at)-1] <= now-w.keep {
+			delete(w.members, k)
+		}
+		if looked++; looked == 4 {
+			break
+		}
+	}
+	if len(w.members) < w.max {
+		return
+	}
+	target := w.max - w.max/10
+	for most := 0; len(w.members) > target; most = most*2 + 1 {
+		for k, m := range w.members {
+			if len(m.at) <= most || m.at[len(m.at)-1] <= now-w.keep {
+				delete(w.members, k)
+			}
+			if len(w.members) <= target {
+				return
+			}
+		}
+		if most > math.MaxInt32 {
+			return
+		}
+	}
+}
+
+func fold(user string) string { return strings.ToLower(user) }
