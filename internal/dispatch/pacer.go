@@ -29,21 +29,35 @@ type pacer struct {
 
 func newPacer(l domain.AppLimits) *pacer {
 	return &pacer{
-		windows: pace.New(pace.Limits{PerMinute: l.MemberPerMinute, PerHour: l.MemberPerHour}),
+		windows: pace.New(pace.Config{Limits: []pace.Limit{
+			{Count: orDefault(l.MemberPerMinute, pace.MemberPerMinute), Window: time.Minute},
+			{Count: orDefault(l.MemberPerHour, pace.MemberPerHour), Window: time.Hour},
+		}}),
 		seed:    maphash.MakeSeed(), recent: map[uint64]time.Time{},
 	}
 }
 
-func (p *pacer) restore(sent []domain.SentRecord) {
+func orDefault(n, def int) int {
+	if n <= 0 {
+		return def
+	}
+	return n
+}
+
+func (p *pacer) restore(now time.Time, sent []domain.SentRecord) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var past []pace.Record
 	for _, r := range sent {
 		users, _, _, _ := wecom.Receivers(r.Body)
-		p.windows.Record(r.At, users)
+		for _, u := range users {
+			past = append(past, pace.Record{User: u, At: r.At})
+		}
 		if len(p.recent) < recentBound {
 			p.recent[maphash.Bytes(p.seed, r.Body)] = r.At.Add(4 * time.Hour)
 		}
 	}
+	p.windows.Restore(now, past)
 }
 
 // admit books d's place in the members' windows, or says when there is one.
@@ -51,8 +65,14 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (time.Time, domain.Wait
 	users, _, _, _ := wecom.Receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at := p.windows.Next(now, users); at.After(now) {
-		return at, domain.WaitMemberRate
+	var latest time.Time
+	for _, at := range p.windows.Next(now, users) {
+		if at.After(now) && at.After(latest) {
+			latest = at
+		}
+	}
+	if !latest.IsZero() {
+		return latest, domain.WaitMemberRate
 	}
 	p.windows.Record(now, users)
 	if d.DupInterval < 0 {
@@ -109,4 +129,21 @@ func (p *pacer) overQuota() int {
 		p.quotas, p.lastBad = p.quotas+1, now
 	}
 	return p.quotas
+}
+
+// landed corrects the members' windows once a call has ended: what certainly
+// did not reach WeCom is taken back, and a slow call counts from its end, for
+// WeCom counted it somewhere in between.
+func (p *pacer) landed(d *domain.Delivery, class wecom.Class, took time.Duration) {
+	if class != wecom.ClassNotSent && took < 200*time.Millisecond {
+		return // inside the windows' margin
+	}
+	users, _, _, _ := wecom.Receivers(d.Body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if class == wecom.ClassNotSent {
+		p.windows.Forget(users, d.StartedAt)
+		return
+	}
+	p.windows.Move(users, d.StartedAt, d.StartedAt.Add(took))
 }

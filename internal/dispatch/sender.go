@@ -114,7 +114,7 @@ func (s *Sender) Open(ctx context.Context, laneKey string) (int, lane.Pause, err
 	if err != nil {
 		return 0, lane.Pause{}, fmt.Errorf("read what was sent: %w", err)
 	}
-	p.restore(sent)
+	p.restore(time.Now(), sent)
 	s.mu.Lock()
 	s.pacers[laneKey] = p
 	s.mu.Unlock()
@@ -267,6 +267,7 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 		}
 		c = s.fail(d, app, e, &r, now)
 	}
+	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), took)
 	s.cfg.OnAttempt(app.Key, r.Attempt.Class, took)
 	s.cfg.Logger.Info("attempt", "message_id", d.MessageID, "delivery_id", d.ID, "app", app.Key, "n", d.Tries,
 		"class", r.Attempt.Class, "errcode", r.Attempt.Errcode, "next", string(r.Next), "duration_ms", took.Milliseconds())

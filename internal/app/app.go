@@ -1,0 +1,248 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"hongyan/internal/access"
+	"hongyan/internal/catalog"
+	"hongyan/internal/config"
+	"hongyan/internal/dispatch"
+	"hongyan/internal/domain"
+	"hongyan/internal/httpapi"
+	"hongyan/internal/intake"
+	"hongyan/internal/lane"
+	"hongyan/internal/plan"
+	"hongyan/internal/safehttp"
+	"hongyan/internal/scene"
+	"hongyan/internal/seal"
+	"hongyan/internal/store"
+	"hongyan/internal/telemetry"
+)
+
+// App is a gateway that is put together. Run serves it; Close releases it.
+type App struct {
+	cfg     config.Config
+	log     *slog.Logger
+	store   *store.Store
+	catalog *catalog.Catalog
+	keys    *access.Keys
+	engine  *lane.Engine
+	metrics *telemetry.Metrics
+	handler http.Handler
+	ready   *readiness
+	closers []func(context.Context) error // run backwards
+}
+
+// New opens the store and wires every part. It is one long straight function
+// on purpose: the order of construction is the order of dependence. A failed
+// New has released what it opened.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err error) {
+	a := &App{cfg: cfg, log: log, metrics: telemetry.NewMetrics(Version()), ready: &readiness{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	ring, err := masterKey(cfg)
+	if err != nil {
+		return nil, err
+	}
+	node, err := nodeName(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.store, err = store.Open(ctx, store.Config{
+		URL: cfg.DatabaseURL.Reveal(), DataDir: cfg.DataDir, Node: node, Seal: ring, Logger: log,
+		OnCommit: func(d time.Duration, ops int) { a.metrics.Commit(d, ops) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(func(context.Context) error { return a.store.Close() })
+
+	a.catalog = catalog.New(a.store, catalog.Options{Poll: pollEvery(a.store), Logger: log})
+	if err := a.catalog.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("load the catalogue: %w", err)
+	}
+	a.keys = access.New(a.store, access.Options{Poll: pollEvery(a.store), Logger: log})
+	if cfg.AdminKey.Set() {
+		if err := a.keys.Import(ctx, cfg.AdminKey.Reveal()); err != nil {
+			return nil, fmt.Errorf("import HONGYAN_ADMIN_KEY: %w", err)
+		}
+	}
+	if err := a.keys.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("load the API keys: %w", err)
+	}
+
+	var share dispatch.TokenShare
+	if cfg.RedisURL.Set() {
+		r, err := dispatch.NewRedisShare(cfg.RedisURL.Reveal())
+		if err != nil {
+			return nil, err
+		}
+		share = r
+		a.onClose(func(context.Context) error { return r.Close() })
+	}
+	sender := dispatch.New(dispatch.Config{
+		Apps: a.catalog, History: a.store, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
+		Node: node, Agent: "hongyan/" + Version(), Logger: log,
+		OnAttempt: a.metrics.Attempt, OnToken: a.metrics.TokenRefresh,
+	})
+	if err := sender.Health().Load(ctx); err != nil {
+		return nil, fmt.Errorf("load the apps' health: %w", err)
+	}
+	follow := &intake.Follow{}
+	a.engine = lane.New(lane.Config{
+		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.Wait(string(r)) }, OnFinal: follow.Finished,
+	}, a.store, sender)
+	operator := dispatch.NewOperator(sender, a.engine, a.store)
+	a.catalog.OnChange(func(kind domain.ResourceKind, key string) {
+		if kind == domain.ResourceApp {
+			operator.Changed(key)
+		}
+	})
+
+	ids := &domain.IDs{}
+	scenes := scene.New(a.catalog)
+	fetch := safehttp.New(safehttp.Options{Allow: cfg.EgressAllow})
+	in := intake.New(intake.Config{
+		Store: a.store, Lanes: a.engine, Apps: a.catalog, Scenes: scenes, Planner: plan.New(a.catalog, ids),
+		Fetch: fetch, IDs: ids, Follow: follow, OnAccept: a.metrics.Accepted,
+	})
+	admin := &sceneAdmin{store: a.store, catalog: a.catalog, scenes: scenes, intake: in}
+	a.handler = httpapi.New(httpapi.Config{
+		Messages: in, History: explained{a.store, operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
+		Apps: operator, Lanes: operator, Uploads: in, Keys: a.keys, Meter: a.metrics, Logger: log,
+		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store), Version: Version(),
+	})
+	a.metrics.Watch(func(ctx context.Context) ([]domain.LaneStatus, []domain.AppHealth) {
+		lanes, err := operator.Lanes(ctx)
+		if err != nil {
+			log.Warn("lanes not read for metrics", "error", err)
+		}
+		return lanes, sender.Health().All()
+	})
+	return a, nil
+}
+
+func (a *App) onClose(f func(context.Context) error) { a.closers = append(a.closers, f) }
+
+// Close releases everything, the newest first.
+func (a *App) Close(ctx context.Context) error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i](ctx))
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// Handler is the main listener's handler.
+func (a *App) Handler() http.Handler { return a.handler }
+
+// Start begins to dispatch; Stop ends it. Between them the app is ready.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{}, 3)
+	for _, loop := range []func(context.Context){a.catalog.Run, a.keys.Run, a.prune} {
+		go func() { loop(loops); done <- struct{}{} }()
+	}
+	a.onClose(func(context.Context) error {
+		cancel()
+		for range 3 {
+			<-done
+		}
+		return nil
+	})
+	a.ready.set(true)
+	return nil
+}
+
+// Stop lets calls in flight finish and hands the lanes over.
+func (a *App) Stop(ctx context.Context) error {
+	a.ready.set(false)
+	return a.engine.Stop(ctx)
+}
+
+// prune removes what has served its time, a little at a time.
+func (a *App) prune(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.store.Prune(ctx, time.Now().Add(-48*time.Hour), 10_000); err != nil && ctx.Err() == nil {
+				a.log.Warn("old rows not removed", "error", err)
+			}
+		}
+	}
+}
+
+func masterKey(cfg config.Config) (*seal.Ring, error) {
+	if cfg.MasterKey.Set() {
+		return seal.Parse(cfg.MasterKey.Reveal())
+	}
+	return seal.LoadOrCreate(filepath.Join(cfg.DataDir, "master.key"))
+}
+
+// nodeName names this process among others on one database. It is kept in the
+// data directory, so that a restart finds its own leases again.
+func nodeName(cfg config.Config) (string, error) {
+	if cfg.Node != "" {
+		return cfg.Node, nil
+	}
+	path := filepath.Join(cfg.DataDir, "node")
+	if b, err := os.ReadFile(path); err == nil && len(strings.TrimSpace(string(b))) > 0 {
+		return strings.TrimSpace(string(b)), nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	name := strings.TrimPrefix((&domain.IDs{}).New(host+"-"), "-")
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep the node's name: %w", err)
+	}
+	return name, nil
+}
+
+// pollEvery is how often the catalogue looks for changes of other nodes. One
+// process on SQLite tells itself.
+func pollEvery(s *store.Store) time.Duration {
+	if s.Dialect() == "postgres" {
+		return time.Second
+	}
+	return 0
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return ln, nil
+}
+
+// newLogger makes the process's logger on stderr.
+func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
+	return telemetry.NewLogger(w, cfg.LogLevel, cfg.LogFormat)
+}

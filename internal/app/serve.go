@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"hongyan/internal/config"
+)
+
+// drainLimit bounds a graceful stop; systemd and Kubernetes allow 30 s.
+const drainLimit = 24 * time.Second
+
+// Version is the version of the build, or "dev".
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// Serve runs the gateway until ctx ends, then drains: /readyz fails, the
+// listener stops accepting, calls in flight finish.
+func Serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
+	log := newLogger(cfg, stderr)
+	for _, w := range cfg.Warnings {
+		log.Warn("setting looks wrong", "detail", w)
+	}
+	a, err := New(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx, stdout, nil)
+}
+
+// run serves a until ctx ends. announce, if any, is called once it is ready.
+func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.Context) error) (err error) {
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, a.Close(closing))
+	}()
+	ln, err := listen(ctx, a.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	srv := newServer(a.handler, a.log)
+	fail := make(chan error, 2)
+	go func() { fail <- srv.Serve(ln) }()
+	var ops *http.Server
+	if a.cfg.OpsListen != "" {
+		opsLn, err := listen(ctx, a.cfg.OpsListen)
+		if err != nil {
+			_ = srv.Close()
+			return err
+		}
+		ops = newServer(a.opsHandler(), a.log)
+		ops.WriteTimeout = 2 * time.Minute // profiles take their time
+		go func() { fail <- ops.Serve(opsLn) }()
+	}
+	if err := a.Start(ctx); err != nil {
+		_ = srv.Close()
+		return err
+	}
+	a.log.Info("ready", "listen", ln.Addr().String(), "store", a.store.Dialect(), "version", Version())
+	notify("READY=1")
+	if announce != nil {
+		if err := announce(ctx); err != nil {
+			_ = srv.Close()
+			return errors.Join(err, a.Stop(ctx))
+		}
+	}
+	_ = stdout
+	var cause error
+	select {
+	case <-ctx.Done():
+	case err := <-fail:
+		if !errors.Is(err, http.ErrServerClosed) {
+			cause = fmt.Errorf("serve: %w", err)
+		}
+	case err := <-a.store.Fatal():
+		// The disk did not keep what it was given: nothing more may be
+		// promised. The supervisor restarts us and recovery sorts it out.
+		a.ready.set(false)
+		return fmt.Errorf("store: %w", err)
+	}
+	notify("STOPPING=1")
+	a.log.Info("stopping")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
+	defer cancel()
+	a.ready.set(false)
+	errs := []error{cause}
+	if err := srv.Shutdown(drain); err != nil {
+		_ = srv.Close() // long event streams do not hold up a stop
+	}
+	errs = append(errs, a.Stop(drain))
+	if ops != nil {
+		_ = ops.Close()
+	}
+	a.log.Info("stopped")
+	return errors.Join(errs...)
+}
+
+// newServer sets the bounds that every listener has.
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (a *App) opsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.metrics.Handler())
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	return mux
+}
+
+// notify tells systemd (Type=notify) how we are; without systemd it does
+// nothing.
+func notify(state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	if path[0] == '@' {
+		path = "\x00" + path[1:]
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(state))
+}
