@@ -20,7 +20,7 @@ const (
 
 // Sources are the layers that [Load] reads, the first one wins.
 type Sources struct {
-	Flags    map[string]string // key → value, only flags that were given
+	Flags    map[string]string // key (or, for secrets, key_file) → value, only flags that were given
 	Environ  []string          // as os.Environ
 	File     string            // path of the YAML file; empty: none (HONGYAN_CONFIG is read from Environ)
 	Defaults map[string]string // replaces documented defaults, such as another data_dir for dev
@@ -93,8 +93,11 @@ func Load(src Sources) (Config, error) {
 
 // pick finds the value of one setting in the first layer that has it.
 func pick(s Setting, src Sources, env map[string]string, file map[string]candidate) (*candidate, error) {
-	if v, ok := src.Flags[s.Key]; ok {
-		return &candidate{v, "flag --" + strings.ReplaceAll(s.Key, "_", "-")}, nil
+	if got, err := twin(s, s.Key, func(name string) (candidate, bool) {
+		v, ok := src.Flags[name]
+		return candidate{v, "flag --" + strings.ReplaceAll(name, "_", "-")}, ok
+	}, "_file"); got != nil || err != nil {
+		return got, err
 	}
 	if got, err := twin(s, s.Env, func(name string) (candidate, bool) {
 		v := env[name] // an empty variable counts as not set

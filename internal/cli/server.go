@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"os"
+	"strings"
+)
+
+// serverFlags are the settings that servers take as flags. Secrets are files.
+type serverFlags struct {
+	Listen          string `placeholder:"HOST:PORT" help:"Address of API, console and callbacks."`
+	OpsListen       string `placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; off disables."`
+	SandboxListen   string `placeholder:"HOST:PORT" help:"Address of the sandbox (dev and sandbox only)."`
+	Data            string `aliases:"data-dir" placeholder:"DIR" help:"Data directory."`
+	PublicURL       string `placeholder:"URL" help:"How others reach this gateway."`
+	EgressAllow     string `placeholder:"CIDR,…" help:"Private networks that webhooks and media downloads may reach."`
+	LogLevel        string `placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat       string `placeholder:"FORMAT" help:"text or json."`
+	Node            string `placeholder:"NAME" help:"Name of this process among others on one database."`
+	DatabaseURLFile string `name:"database-url-file" placeholder:"FILE" help:"File with the database URL."`
+	RedisURLFile    string `name:"redis-url-file" placeholder:"FILE" help:"File with the Redis URL."`
+	MasterKeyFile   string `placeholder:"FILE" help:"File with the key that seals secrets."`
+	AdminKeyFile    string `placeholder:"FILE" help:"File with the first admin key."`
+}
+
+func (f serverFlags) values() map[string]string {
+	return map[string]string{
+		"listen": f.Listen, "ops_listen": f.OpsListen, "sandbox_listen": f.SandboxListen, "data_dir": f.Data,
+		"public_url": f.PublicURL, "egress_allow": f.EgressAllow, "log_level": f.LogLevel, "log_format": f.LogFormat,
+		"node": f.Node, "database_url_file": f.DatabaseURLFile, "redis_url_file": f.RedisURLFile,
+		"master_key_file": f.MasterKeyFile, "admin_key_file": f.AdminKeyFile,
+	}
+}
+
+func devDefaults() map[string]string { return map[string]string{"data_dir": "./hongyan-dev"} }
+
+type devCmd struct {
+	serverFlags
+	Fresh bool `help:"Forget what earlier runs left."`
+}
+
+// Run starts gateway and sandbox until the context ends.
+func (c *devCmd) Run(s *session) error {
+	cfg, err := s.settings(c.values(), devDefaults())
+	if err != nil {
+		return err
+	}
+	if s.deps.Dev == nil {
+		return errNotBuilt
+	}
+	return s.deps.Dev(s.ctx, cfg, c.Fresh, s.out)
+}
+
+type serveCmd struct{ serverFlags }
+
+// Run starts the server until the context ends.
+func (c *serveCmd) Run(s *session) error {
+	cfg, err := s.settings(c.values(), nil)
+	if err != nil {
+		return err
+	}
+	if s.deps.Serve == nil {
+		return errNotBuilt
+	}
+	return s.deps.Serve(s.ctx, cfg, Stdio{In: s.in, Out: s.out, Err: s.err})
+}
+
+type sandboxCmd struct{ serverFlags }
+
+// Run starts the sandbox until the context ends.
+func (c *sandboxCmd) Run(s *session) error {
+	cfg, err := s.settings(c.values(), devDefaults())
+	if err != nil {
+		return err
+	}
+	if s.deps.Sandbox == nil {
+		return errNotBuilt
+	}
+	return s.deps.Sandbox(s.ctx, cfg, s.out)
+}
+
+var errNotBuilt = exitError{ExitFailure, "this build has no server in it"}
+
+type doctorCmd struct{ serverFlags }
+
+// Run prints one line per check; it fails when a check fails.
+func (c *doctorCmd) Run(s *session) error {
+	var checks []Check
+	code := ExitOK
+	cfg, err := s.settings(c.values(), nil)
+	if err != nil {
+		code = ExitConfig
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			checks = append(checks, Check{Name: "config", Status: "fail", What: "a setting is wrong", Why: line, Fix: "correct it and run hongyan config check"})
+		}
+	} else {
+		checks = append(checks, Check{Name: "config", Status: "ok", What: "all settings are well-formed"})
+		if s.deps.Doctor != nil {
+			checks = append(checks, s.deps.Doctor(s.ctx, cfg)...)
+		}
+	}
+	for _, k := range checks {
+		if k.Status == "fail" && code == ExitOK {
+			code = ExitFailure
+		}
+	}
+	if s.root.JSON {
+		if err := s.printJSON(map[string]any{"checks": checks}); err != nil {
+			return err
+		}
+	} else if err := printChecks(s, checks); err != nil {
+		return err
+	}
+	if code != ExitOK {
+		return exitError{code: code}
+	}
+	return nil
+}
+
+func printChecks(s *session, checks []Check) error {
+	for _, k := range checks {
+		if err := s.printf("%-4s  %-10s  %s\n", k.Status, k.Name, clean(k.What)); err != nil {
+			return err
+		}
+		for _, extra := range []struct{ label, text string }{{"why", k.Why}, {"fix", k.Fix}} {
+			if extra.text == "" {
+				continue
+			}
+			if err := s.printf("      %s: %s\n", extra.label, clean(extra.text)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type confCmd struct {
+	Check confCheckCmd `cmd:"" help:"Check the settings without starting anything."`
+	Print confPrintCmd `cmd:"" help:"Print the effective settings and where each came from, secrets masked."`
+}
+
+type confCheckCmd struct{ serverFlags }
+
+// Run loads the settings and says that they are good.
+func (c *confCheckCmd) Run(s *session) error {
+	cfg, err := s.settings(c.values(), nil)
+	if err != nil {
+		return err
+	}
+	if s.root.JSON {
+		return s.printJSON(map[string]any{"ok": true, "warnings": append([]string{}, cfg.Warnings...)})
+	}
+	s.notef("The settings are good.")
+	return nil
+}
+
+type confPrintCmd struct{ serverFlags }
+
+// Run prints every setting.
+func (c *confPrintCmd) Run(s *session) error {
+	cfg, err := s.settings(c.values(), nil)
+	if err != nil {
+		return err
+	}
+	if s.root.JSON {
+		return s.printJSON(cfg.Values())
+	}
+	return cfg.Print(s.out)
+}
+
+// readArg reads "-" from standard input and anything else from a file, with a
+// bound.
+func (s *session) readArg(path string) ([]byte, error) {
+	const limit = 32 << 20
+	if path == "-" {
+		return readBounded(s.in, limit, "standard input")
+	}
+	f, err := os.Open(path) //nolint:gosec // the person names the file
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	return readBounded(f, limit, path)
+}
