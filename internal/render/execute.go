@@ -254,7 +254,7 @@ func tooLong(l *leaf) error {
 		pointer = l.pointer
 	}
 	return domain.Invalid(domain.FieldError{
-		Pointer: pointer, Code: "max_bytes", Args: []any{MaxOutput},
+		Pointer: pointer, Code: "template_size", Args: []any{MaxOutput},
 		Message: errTooLong.Error(), Fix: "send less data or cut it in the template with truncate",
 	})
 }

@@ -1,0 +1,142 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"hongyan/internal/domain"
+)
+
+// PutResource validates and stores an app, audience or robot and makes it live
+// on this node before it returns. Spec is the JSON of the domain type; fields
+// that it does not have are refused. Secrets named in r replace the stored
+// ones, others stay; an empty value removes one. ifMatch: −1 any, 0 must not
+// exist, n must be that version.
+func (c *Catalog) PutResource(ctx context.Context, r domain.Resource, ifMatch int64, _ string) (domain.Resource, bool, error) {
+	old, exists := c.live.Load().resources[r.Kind][r.Key]
+	secrets := map[string]string{}
+	if exists {
+		maps.Copy(secrets, old.Secrets)
+	}
+	for k, v := range r.Secrets {
+		if v == "" {
+			delete(secrets, k)
+		} else {
+			secrets[k] = v
+		}
+	}
+	r.Secrets = secrets
+	spec, bad := c.validate(r)
+	if len(bad) > 0 {
+		return domain.Resource{}, false, domain.Invalid(bad...)
+	}
+	r.Spec = spec
+	stored, created, err := c.cfg.Store.PutResource(ctx, r, ifMatch)
+	if err != nil {
+		return domain.Resource{}, false, fmt.Errorf("storing %s %s: %w", r.Kind, r.Key, err)
+	}
+	c.seen(ctx)
+	return stored, created, nil
+}
+
+// DeleteResource removes a resource. An app or audience that a live scene
+// names, or an audience that another audience holds, stays: CodeConflict.
+func (c *Catalog) DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64, _ string) error {
+	live := c.live.Load()
+	if _, ok := live.resources[kind][key]; !ok {
+		return notFound(kind, key)
+	}
+	if user := live.userOf(kind, key); user != "" {
+		return domain.Errorf(domain.CodeConflict, "%s %q is used by %s", kind, key, user)
+	}
+	if err := c.cfg.Store.DeleteResource(ctx, kind, key, ifMatch); err != nil {
+		return fmt.Errorf("deleting %s %s: %w", kind, key, err)
+	}
+	c.seen(ctx)
+	return nil
+}
+
+// PutScene checks a scene and makes it the live version on this node before it
+// returns. s.Reason is kept with the version.
+func (c *Catalog) PutScene(ctx context.Context, s domain.Scene, ifMatch int64, by string) (domain.SceneVersion, bool, error) {
+	if bad := c.sceneErrors(s); len(bad) > 0 {
+		return domain.SceneVersion{}, false, domain.Invalid(bad...)
+	}
+	v, created, err := c.cfg.Store.PutScene(ctx, s, by, s.Reason, ifMatch)
+	if domain.CodeOf(err) == domain.CodeConflict && s.Code != nil {
+		return domain.SceneVersion{}, false, domain.Invalid(codeTaken(*s.Code, "another scene"))
+	}
+	if err != nil {
+		return domain.SceneVersion{}, false, fmt.Errorf("storing scene %s: %w", s.Key, err)
+	}
+	c.seen(ctx)
+	return v, created, nil
+}
+
+// RollbackScene makes a new live version equal to an old one. The old one is
+// checked like any other: an app that has gone meanwhile is found here.
+func (c *Catalog) RollbackScene(ctx context.Context, key string, version int, by string) (domain.SceneVersion, error) {
+	old, err := c.GetSceneVersion(ctx, key, version)
+	if err != nil {
+		return domain.SceneVersion{}, err
+	}
+	s := old.Scene
+	s.Key, s.Reason = key, fmt.Sprintf("rollback to version %d", version)
+	v, _, err := c.PutScene(ctx, s, -1, by)
+	return v, err
+}
+
+// ListSceneVersions pages through a scene's history, newest first.
+func (c *Catalog) ListSceneVersions(ctx context.Context, key string, limit int, cursor string) ([]domain.SceneVersion, string, error) {
+	if _, _, ok := c.Scene(key); !ok {
+		return nil, "", notFound(domain.ResourceScene, key)
+	}
+	return c.cfg.Store.ListSceneVersions(ctx, key, limit, cursor)
+}
+
+// GetSceneVersion returns one version of a scene's history.
+func (c *Catalog) GetSceneVersion(ctx context.Context, key string, version int) (domain.SceneVersion, error) {
+	if _, _, ok := c.Scene(key); !ok {
+		return domain.SceneVersion{}, notFound(domain.ResourceScene, key)
+	}
+	return c.cfg.Store.GetSceneVersion(ctx, key, version)
+}
+
+// seen makes a write of this node live. The write itself is done: when the
+// reading fails, Run repeats it.
+func (c *Catalog) seen(ctx context.Context) {
+	if err := c.Refresh(context.WithoutCancel(ctx)); err != nil {
+		c.cfg.Log.WarnContext(ctx, "resources cannot be read after a change", "error", err)
+		c.Changed()
+	}
+}
+
+// userOf names a live thing that needs the resource, or nothing.
+func (s *snapshot) userOf(kind domain.ResourceKind, key string) string {
+	for k, l := range s.scenes {
+		if kind == domain.ResourceApp && l.scene.App == key {
+			return fmt.Sprintf("scene %q", k)
+		}
+		if kind == domain.ResourceAudience && contains(l.scene.To.Audiences, key) {
+			return fmt.Sprintf("scene %q", k)
+		}
+	}
+	if kind == domain.ResourceAudience {
+		for k, a := range s.audiences {
+			if k != key && contains(a.Audiences, key) {
+				return fmt.Sprintf("audience %q", k)
+			}
+		}
+	}
+	return ""
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
