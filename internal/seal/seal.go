@@ -23,9 +23,9 @@ const KeySize = 32
 const defaultID = "k1"
 
 const (
-	version   = 1   // first byte of every sealed value
-	maxID     = 64  // bytes of a key id
-	maxKeys   = 64  // keys in a ring
+	version   = 1  // first byte of every sealed value
+	maxID     = 64 // bytes of a key id
+	maxKeys   = 64 // keys in a ring
 	maxSource = 1 << 16
 )
 
