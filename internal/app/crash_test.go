@@ -1,0 +1,251 @@
+package app_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/sandbox"
+)
+
+var (
+	buildOnce sync.Once
+	buildPath string
+	errBuild  error
+)
+
+// binary builds the product once per test run.
+func binary(t *testing.T) string {
+	t.Helper()
+	buildOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "hongyan-test-")
+		if err != nil {
+			errBuild = err
+			return
+		}
+		buildPath = filepath.Join(dir, "hongyan")
+		cmd := exec.Command("go", "build", "-o", buildPath, "hongyan/cmd/hongyan")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			errBuild = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	require.NoError(t, errBuild)
+	return buildPath
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if buildPath != "" {
+		_ = os.RemoveAll(filepath.Dir(buildPath))
+	}
+	os.Exit(code)
+}
+
+// process is a gateway of its own that can be killed.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	env  []string
+	addr string
+	log  string
+}
+
+func newProcess(t *testing.T, db string) *process {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := ln.Addr().String()
+	require.NoError(t, ln.Close())
+	dir := t.TempDir()
+	p := &process{t: t, addr: addr, log: filepath.Join(dir, "log")}
+	p.env = append(os.Environ(), "HONGYAN_LISTEN="+addr, "HONGYAN_OPS_LISTEN=off", "HONGYAN_DATA_DIR="+dir,
+		"HONGYAN_ADMIN_KEY="+testKey, "HONGYAN_LOG_LEVEL=warn", "HONGYAN_LOG_FORMAT=text")
+	if db != "" {
+		p.env = append(p.env, "HONGYAN_DATABASE_URL="+db)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	bin := binary(p.t)
+	f, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	require.NoError(p.t, err)
+	defer f.Close()
+	p.cmd = exec.Command(bin, "serve")
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, f, f
+	require.NoError(p.t, p.cmd.Start())
+	deadline := time.Now().Add(30 * time.Second)
+	for time.Now().Before(deadline) {
+		res, err := http.Get("http://" + p.addr + "/readyz")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		wait(5 * time.Millisecond)
+	}
+	out, _ := os.ReadFile(p.log)
+	require.Fail(p.t, "the gateway did not become ready", "%s", out)
+}
+
+// wait lets another process go on; there is no event to wait for.
+func wait(d time.Duration) { <-time.After(d) }
+
+func (p *process) kill() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(syscall.SIGKILL)
+		_ = p.cmd.Wait()
+		p.cmd = nil
+	}
+}
+
+func (p *process) stop() error {
+	err := p.cmd.Process.Signal(syscall.SIGTERM)
+	if err == nil {
+		err = p.cmd.Wait()
+	}
+	p.cmd = nil
+	return err
+}
+
+func rounds(def int) int {
+	if n, err := strconv.Atoi(os.Getenv("TEST_KILL_ROUNDS")); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 5
+	}
+	return def
+}
+
+// TestR02_KillAtRandom kills the gateway under load again and again. It also
+// carries R01 (what was answered is on disk), R09 (what a kill orphaned is
+// settled) and R13 (nothing reaches WeCom without an intent).
+func TestR02_KillAtRandom(t *testing.T) {
+	stores(t, func(t *testing.T, url string) {
+		wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers, LedgerSize: 500_000, MemberPerMinute: -1, MemberPerHour: -1, Accounts: -1})
+		p := newProcess(t, url)
+		p.start()
+		w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
+		w.seed()
+
+		var mu sync.Mutex
+		accepted := map[string]int{} // message id → load member
+		next := 0
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					mu.Lock()
+					next++
+					n := next
+					mu.Unlock()
+					a, err := w.call("POST", "/v1/messages", alert(n), "Idempotency-Key", fmt.Sprintf("kill-%d", n))
+					if err != nil || a.status != http.StatusAccepted {
+						wait(2 * time.Millisecond)
+						continue // down, or dying: this one was never promised
+					}
+					mu.Lock()
+					accepted[a.str("id")] = n
+					mu.Unlock()
+				}
+			})
+		}
+		n := rounds(50)
+		for range n {
+			wait(time.Duration(20+rand.IntN(200)) * time.Millisecond)
+			p.kill()
+			p.start()
+		}
+		wait(200 * time.Millisecond)
+		close(stop)
+		wg.Wait()
+		require.NotEmpty(t, accepted)
+
+		// R09: nothing stays in the air.
+		eventually(t, "every lane is empty", func() bool {
+			for _, it := range w.must("GET", "/v1/lanes", nil).body["items"].([]any) {
+				l := it.(obj)
+				if d, _ := l["depth"].(float64); d > 0 {
+					return false
+				}
+			}
+			return true
+		})
+		seen := map[string]int{}
+		for _, e := range wecom.Ledger() {
+			for _, u := range e.Users {
+				seen[u]++
+			}
+		}
+		lost, doubled := 0, 0
+		for id, member := range accepted {
+			switch c := seen[fmt.Sprintf("load-%d", member)]; {
+			case c == 0:
+				lost++
+				t.Log("lost", id, string(w.message(id).raw))
+			case c > 1:
+				doubled++
+			}
+		}
+		require.Zero(t, lost, "accepted and never arrived, of %d", len(accepted))
+		require.Zero(t, doubled, "seen twice by a member although the duplicate check covers repeats")
+		// R13: every call that WeCom saw belongs to an attempt that was written
+		// before it. A member who saw something must have a message that is sent.
+		require.LessOrEqual(t, int(wecom.Counts().Duplicates), 16*n, "repeats only for what was in flight")
+		t.Logf("%d rounds, %d accepted, %d arrived, %d repeats suppressed", n, len(accepted), len(seen), wecom.Counts().Duplicates)
+	})
+}
+
+func TestR08_GracefulStop(t *testing.T) {
+	wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers, Latency: 200 * time.Millisecond})
+	p := newProcess(t, "")
+	p.start()
+	w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
+	w.seed()
+	for i := range 100 {
+		w.must("POST", "/v1/messages", alert(i))
+	}
+	began := time.Now()
+	require.NoError(t, p.stop(), "exit code 0")
+	require.Less(t, time.Since(began), 25*time.Second)
+	p.start()
+	eventually(t, "the rest goes out after the next start", func() bool { return wecom.Counts().Taken >= 100 })
+	require.Zero(t, wecom.Counts().Duplicates, "nothing was cut off")
+}
+
+func TestR04_SecondProcessIsRefused(t *testing.T) {
+	p := newProcess(t, "")
+	p.start()
+	q := *p
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	q.addr = ln.Addr().String()
+	require.NoError(t, ln.Close())
+	cmd := exec.Command(binary(t), "serve")
+	cmd.Env = append(append([]string{}, p.env...), "HONGYAN_LISTEN="+q.addr)
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), strconv.Itoa(p.cmd.Process.Pid), "it names the holder's pid")
+}
