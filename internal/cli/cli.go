@@ -56,8 +56,8 @@ type Explanation struct {
 // Deps are the parts of the product that the commands start. A nil one makes
 // its command say that it is not built in.
 type Deps struct {
-	Serve   func(ctx context.Context, c config.Config, io Stdio) error
-	Dev     func(ctx context.Context, c config.Config, fresh bool, out io.Writer) error
+	Serve   func(ctx context.Context, c config.Config, out, err io.Writer) error
+	Dev     func(ctx context.Context, c config.Config, fresh bool, out, err io.Writer) error
 	Sandbox func(ctx context.Context, c config.Config, out io.Writer) error
 	Doctor  func(ctx context.Context, c config.Config) []Check
 	Errcode func(code int, zh bool) (Explanation, bool)

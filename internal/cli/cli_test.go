@@ -119,11 +119,11 @@ func TestExitCodes(t *testing.T) {
 func TestServersGetTheirSettings(t *testing.T) {
 	var got []string
 	deps := Deps{
-		Dev: func(_ context.Context, c config.Config, fresh bool, _ io.Writer) error {
+		Dev: func(_ context.Context, c config.Config, fresh bool, _, _ io.Writer) error {
 			got = append(got, c.DataDir+" "+c.LogFormat+" "+strconv.FormatBool(fresh))
 			return nil
 		},
-		Serve: func(_ context.Context, c config.Config, _ Stdio) error {
+		Serve: func(_ context.Context, c config.Config, _, _ io.Writer) error {
 			got = append(got, c.DataDir+" "+c.Listen)
 			return nil
 		},

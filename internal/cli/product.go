@@ -1,6 +1,23 @@
 package cli
 
+import "hongyan/wecom"
+
 // product wires the commands to the real product.
 func product() Deps {
-	return Deps{}
+	return Deps{Errcode: explain}
+}
+
+// explain looks an errcode up in the table that is part of the WeCom client.
+func explain(code int, zh bool) (Explanation, bool) {
+	e, ok := wecom.Lookup(code)
+	if !ok {
+		return Explanation{}, false
+	}
+	text := e.EN
+	if zh {
+		text = e.ZH
+	}
+	return Explanation{
+		Code: code, Name: e.Name, Class: string(e.Class), Meaning: text.Meaning, Fault: text.Fault, Fix: text.Fix,
+	}, true
 }

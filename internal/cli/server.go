@@ -47,7 +47,7 @@ func (c *devCmd) Run(s *session) error {
 	if s.deps.Dev == nil {
 		return errNotBuilt
 	}
-	return s.deps.Dev(s.ctx, cfg, c.Fresh, s.out)
+	return s.deps.Dev(s.ctx, cfg, c.Fresh, s.out, s.err)
 }
 
 type serveCmd struct{ serverFlags }
@@ -61,7 +61,7 @@ func (c *serveCmd) Run(s *session) error {
 	if s.deps.Serve == nil {
 		return errNotBuilt
 	}
-	return s.deps.Serve(s.ctx, cfg, Stdio{In: s.in, Out: s.out, Err: s.err})
+	return s.deps.Serve(s.ctx, cfg, s.out, s.err)
 }
 
 type sandboxCmd struct{ serverFlags }
