@@ -31,23 +31,24 @@ import (
 
 // App is a gateway that is put together. Run serves it; Close releases it.
 type App struct {
-	cfg     config.Config
-	log     *slog.Logger
-	store   *store.Store
-	catalog *catalog.Catalog
-	keys    *access.Keys
-	engine  *lane.Engine
-	metrics *telemetry.Metrics
-	handler http.Handler
-	ready   *readiness
-	closers []func(context.Context) error // run backwards
+	cfg      config.Config
+	log      *slog.Logger
+	store    *store.Store
+	catalog  *catalog.Catalog
+	keys     *access.Keys
+	engine   *lane.Engine
+	operator *dispatch.Operator
+	metrics  *telemetry.Metrics
+	handler  http.Handler
+	ready    *readiness
+	closers  []func(context.Context) error // run backwards
 }
 
 // New opens the store and wires every part. It is one long straight function
 // on purpose: the order of construction is the order of dependence. A failed
 // New has released what it opened.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err error) {
-	a := &App{cfg: cfg, log: log, metrics: telemetry.NewMetrics(Version()), ready: &readiness{}}
+	a := &App{cfg: cfg, log: log, metrics: telemetry.NewMetrics(Version(), ""), ready: &readiness{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
@@ -56,6 +57,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
+	ids := &domain.IDs{}
 	ring, err := masterKey(cfg)
 	if err != nil {
 		return nil, err
@@ -73,11 +75,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	}
 	a.onClose(func(context.Context) error { return a.store.Close() })
 
-	a.catalog = catalog.New(a.store, catalog.Options{Poll: pollEvery(a.store), Logger: log})
+	var scenes *scene.Scenes // needs the catalogue, and the catalogue its check
+	a.catalog = catalog.New(catalog.Config{Store: a.store, Log: log, CheckScene: func(s domain.Scene) []domain.FieldError { return scenes.Check(s) }})
+	scenes = scene.New(a.catalog)
 	if err := a.catalog.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the catalogue: %w", err)
 	}
-	a.keys = access.New(a.store, access.Options{Poll: pollEvery(a.store), Logger: log})
+	a.keys = access.New(access.Config{Store: a.store, IDs: ids, Log: log})
 	if cfg.AdminKey.Set() {
 		if err := a.keys.Import(ctx, cfg.AdminKey.Reveal()); err != nil {
 			return nil, fmt.Errorf("import HONGYAN_ADMIN_KEY: %w", err)
@@ -106,34 +110,25 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	}
 	follow := &intake.Follow{}
 	a.engine = lane.New(lane.Config{
-		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.Wait(string(r)) }, OnFinal: follow.Finished,
+		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.RateWait(string(r)) }, OnFinal: follow.Finished,
 	}, a.store, sender)
-	operator := dispatch.NewOperator(sender, a.engine, a.store)
+	a.operator = dispatch.NewOperator(sender, a.engine, a.store)
 	a.catalog.OnChange(func(kind domain.ResourceKind, key string) {
 		if kind == domain.ResourceApp {
-			operator.Changed(key)
+			a.operator.Changed(key)
 		}
 	})
 
-	ids := &domain.IDs{}
-	scenes := scene.New(a.catalog)
 	fetch := safehttp.New(safehttp.Options{Allow: cfg.EgressAllow})
 	in := intake.New(intake.Config{
 		Store: a.store, Lanes: a.engine, Apps: a.catalog, Scenes: scenes, Planner: plan.New(a.catalog, ids),
 		Fetch: fetch, IDs: ids, Follow: follow, OnAccept: a.metrics.Accepted,
 	})
-	admin := &sceneAdmin{store: a.store, catalog: a.catalog, scenes: scenes, intake: in}
+	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
 	a.handler = httpapi.New(httpapi.Config{
-		Messages: in, History: explained{a.store, operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
-		Apps: operator, Lanes: operator, Uploads: in, Keys: a.keys, Meter: a.metrics, Logger: log,
+		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
+		Apps: a.operator, Lanes: a.operator, Uploads: in, Keys: a.keys, Meter: a.metrics, Logger: log,
 		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store), Version: Version(),
-	})
-	a.metrics.Watch(func(ctx context.Context) ([]domain.LaneStatus, []domain.AppHealth) {
-		lanes, err := operator.Lanes(ctx)
-		if err != nil {
-			log.Warn("lanes not read for metrics", "error", err)
-		}
-		return lanes, sender.Health().All()
 	})
 	return a, nil
 }
@@ -159,13 +154,13 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{}, 3)
-	for _, loop := range []func(context.Context){a.catalog.Run, a.keys.Run, a.prune} {
+	done := make(chan struct{}, 4)
+	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.prune, a.gauge} {
 		go func() { loop(loops); done <- struct{}{} }()
 	}
 	a.onClose(func(context.Context) error {
 		cancel()
-		for range 3 {
+		for range 4 {
 			<-done
 		}
 		return nil
@@ -200,7 +195,8 @@ func masterKey(cfg config.Config) (*seal.Ring, error) {
 	if cfg.MasterKey.Set() {
 		return seal.Parse(cfg.MasterKey.Reveal())
 	}
-	return seal.LoadOrCreate(filepath.Join(cfg.DataDir, "master.key"))
+	ring, _, err := seal.LoadOrCreate(filepath.Join(cfg.DataDir, "master.key"))
+	return ring, err
 }
 
 // nodeName names this process among others on one database. It is kept in the
@@ -224,15 +220,6 @@ func nodeName(cfg config.Config) (string, error) {
 	return name, nil
 }
 
-// pollEvery is how often the catalogue looks for changes of other nodes. One
-// process on SQLite tells itself.
-func pollEvery(s *store.Store) time.Duration {
-	if s.Dialect() == "postgres" {
-		return time.Second
-	}
-	return 0
-}
-
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
@@ -244,5 +231,5 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // newLogger makes the process's logger on stderr.
 func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
-	return telemetry.NewLogger(w, cfg.LogLevel, cfg.LogFormat)
+	return telemetry.NewLogger(w, cfg.LogFormat, cfg.LogLevel.String())
 }

@@ -121,11 +121,12 @@ func (a *App) seed(ctx context.Context, base string) (string, error) {
 		if _, _, ok := a.catalog.Scene(s.Key); ok {
 			continue
 		}
-		if _, _, err := a.store.PutScene(ctx, s, "dev", "seeded by dev", 0); err != nil {
+		s.Reason = "seeded by dev"
+		if _, _, err := a.catalog.PutScene(ctx, s, 0, "dev"); err != nil {
 			return "", fmt.Errorf("seed scene %s: %w", s.Key, err)
 		}
 	}
-	return key, a.catalog.Changed(ctx)
+	return key, nil
 }
 
 func (a *App) put(ctx context.Context, kind domain.ResourceKind, key string, v any, secrets map[string]string) error {

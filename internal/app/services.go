@@ -40,46 +40,11 @@ func (e explained) ListMessages(ctx context.Context, f domain.MessageFilter) (do
 	return p, err
 }
 
-// sceneAdmin writes scenes: checked first, then stored, then live.
+// sceneAdmin is the catalogue with the preview, which needs the planner.
 type sceneAdmin struct {
-	store   *store.Store
-	catalog *catalog.Catalog
-	scenes  *scene.Scenes
-	intake  *intake.Intake
-}
-
-// PutScene makes a new live version.
-func (s *sceneAdmin) PutScene(ctx context.Context, sc domain.Scene, ifMatch int64, by string) (domain.SceneVersion, bool, error) {
-	if bad := s.scenes.Check(sc); len(bad) > 0 {
-		return domain.SceneVersion{}, false, domain.Invalid(bad...)
-	}
-	v, created, err := s.store.PutScene(ctx, sc, by, sc.Reason, ifMatch)
-	if err != nil {
-		return v, created, err
-	}
-	return v, created, s.catalog.Changed(ctx)
-}
-
-// ListSceneVersions lists the newest first.
-func (s *sceneAdmin) ListSceneVersions(ctx context.Context, key string, limit int, cursor string) ([]domain.SceneVersion, string, error) {
-	return s.store.ListSceneVersions(ctx, key, limit, cursor)
-}
-
-// GetSceneVersion finds one version.
-func (s *sceneAdmin) GetSceneVersion(ctx context.Context, key string, version int) (domain.SceneVersion, error) {
-	return s.store.GetSceneVersion(ctx, key, version)
-}
-
-// RollbackScene makes a new live version equal to an old one.
-func (s *sceneAdmin) RollbackScene(ctx context.Context, key string, version int, by string) (domain.SceneVersion, error) {
-	old, err := s.store.GetSceneVersion(ctx, key, version)
-	if err != nil {
-		return domain.SceneVersion{}, err
-	}
-	sc := old.Scene
-	sc.Reason = "rollback to version " + itoa(version)
-	v, _, err := s.PutScene(ctx, sc, -1, by)
-	return v, err
+	*catalog.Catalog
+	scenes *scene.Scenes
+	intake *intake.Intake
 }
 
 // PreviewScene renders a draft or a version.
@@ -103,7 +68,7 @@ func (s *sceneAdmin) PreviewScene(ctx context.Context, by domain.Caller, key str
 			}
 			sc, version = live.Scene, live.Version
 		} else {
-			v, err := s.store.GetSceneVersion(ctx, key, p.Version)
+			v, err := s.GetSceneVersion(ctx, key, p.Version)
 			if err != nil {
 				return domain.DryRun{}, err
 			}
