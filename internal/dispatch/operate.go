@@ -141,7 +141,7 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 // Explain completes a view with what only the owner's memory knows: a due
 // delivery in a stopped lane waits for the lane.
 func (o *Operator) Explain(v *domain.MessageView) {
-	if v.State.Final() {
+	if v.State.Final() || len(v.Deliveries) == 0 {
 		return
 	}
 	now := time.Now()

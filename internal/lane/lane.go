@@ -84,6 +84,9 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 		return false
 	}
 	now := time.Now()
+	if d.DueAt.After(now) {
+		return false
+	}
 	if !l.e.trusted(now) {
 		return false
 	}
