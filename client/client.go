@@ -58,7 +58,7 @@ func New(opts Options) (*Client, error) {
 		return nil, errors.New("the API key contains white space")
 	}
 	if opts.HTTP == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // documented type
+		t := http.DefaultTransport.(*http.Transport).Clone()
 		opts.HTTP = &http.Client{
 			Transport: t,
 			// A redirect would carry the key to another host.
@@ -171,7 +171,7 @@ func (c *Client) once(ctx context.Context, k call, payload []byte, ctype string)
 	if err != nil {
 		return answer{}, &TransportError{Op: k.method + " " + k.path, Err: err}
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return answer{}, &TransportError{Op: k.method + " " + k.path, Err: err}

@@ -197,7 +197,7 @@ func secretValue(file string, n *yaml.Node, getenv func(string) string) (string,
 		if err != nil {
 			return "", err
 		}
-		defer f.Close() //nolint:errcheck // read only
+		defer f.Close()
 		b, err := readBounded(f, maxSecret, path)
 		if err != nil {
 			return "", err

@@ -116,8 +116,14 @@ func (c *messagesGetCmd) Run(s *session) error {
 		return s.printJSON(m)
 	}
 	rows := [][]string{
-		{"state", strings.TrimSpace(m.State + " " + m.WaitReason)}, {"scene", m.Scene}, {"app", m.App}, {"type", m.Type},
-		{"title", m.Title}, {"reference", m.Reference}, {"created", shortTime(m.CreatedAt)}, {"finished", shortTime(m.FinishedAt)},
+		{"state", strings.TrimSpace(m.State + " " + m.WaitReason)},
+		{"scene", m.Scene},
+		{"app", m.App},
+		{"type", m.Type},
+		{"title", m.Title},
+		{"reference", m.Reference},
+		{"created", shortTime(m.CreatedAt)},
+		{"finished", shortTime(m.FinishedAt)},
 		{"next try", shortTime(m.NextAttemptAt)},
 		{"recipients", strconv.Itoa(m.Recipients.Accepted) + " of " + strconv.Itoa(m.Recipients.Total) + " accepted"},
 	}

@@ -178,6 +178,6 @@ func (s *session) readArg(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	return readBounded(f, limit, path)
 }

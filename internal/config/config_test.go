@@ -56,12 +56,12 @@ func TestLayersBeatEachOther(t *testing.T) {
 
 func TestBadSettingsNameTheirPlace(t *testing.T) {
 	master := base64.StdEncoding.EncodeToString(make([]byte, 31))
-	file := write(t, "c.yaml", "listen: nonsense\nlog_levle: info\n\ndata_dir: [a]\nmaster_key: "+master+"\nlisten: :1\n")
+	file := write(t, "c.yaml", "listen: nonsense\nlog_leval: info\n\ndata_dir: [a]\nmaster_key: "+master+"\nlisten: :1\n")
 	_, err := config.Load(config.Sources{File: file, Environ: []string{"HONGYAN_PUBLIC_URL=ftp://x"}})
 	require.Error(t, err)
 	for _, want := range []string{
 		file + ":1: listen: must be host:port",
-		file + ":2: log_levle: unknown key; did you mean log_level?",
+		file + ":2: log_leval: unknown key; did you mean log_level?",
 		file + ":4: data_dir: must be a single value",
 		file + ":5: master_key: must be 32 bytes in base64",
 		file + ":6: listen: is given twice",

@@ -1,0 +1,73 @@
+# Everything here runs on a plain checkout with Go alone, but for e2e (Node and
+# Chromium). Type make for the list.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 0
+
+LINT := go tool -modfile=tools/go.mod golangci-lint
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## run gateway and sandbox together, seeded
+	go run ./cmd/hongyan dev
+
+.PHONY: build
+build: ## build bin/hongyan, static
+	go build -trimpath -ldflags="-s -w" -o bin/hongyan ./cmd/hongyan
+
+.PHONY: test
+test: ## run all tests; PostgreSQL and Redis parts need TEST_DATABASE_URL and TEST_REDIS_URL
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || echo "skipped: PostgreSQL parts (TEST_DATABASE_URL is not set)"
+	@[ -n "$${TEST_REDIS_URL:-}" ] || echo "skipped: Redis parts (TEST_REDIS_URL is not set)"
+	go test ./...
+
+.PHONY: race
+race: ## run all tests shuffled, with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+.PHONY: lint
+lint: ## vet and golangci-lint
+	go vet ./...
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: ## format the Go files
+	$(LINT) fmt ./...
+
+.PHONY: generate
+generate: ## rewrite the generated parts of docs/
+	go test ./internal/cli -run TestReferenceIsUpToDate -update
+
+.PHONY: verify
+verify: ## check that formatting, modules and generated docs are up to date
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
+	go mod verify
+	go mod tidy -diff
+	go test ./internal/archtest ./internal/cli
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (10s)
+	@go list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r pkg dir; do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | cut -d' ' -f2); do \
+			echo "== $$pkg $$target"; \
+			go test "$$pkg" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null; \
+		done; \
+	done
+
+.PHONY: e2e
+e2e: ## from the printed curl to the phone, in a browser (needs Node and Chromium)
+	cd e2e && npm ci --no-audit --no-fund --silent && node run.mjs
+
+.PHONY: bench
+bench: ## measure beside floors of the same run
+	go run ./bench
+
+.PHONY: cover
+cover: ## print the coverage of all tests
+	go test -coverpkg=./... -coverprofile=cover.prof ./... >/dev/null
+	go tool cover -func=cover.prof | tail -1
