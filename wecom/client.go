@@ -290,8 +290,12 @@ func (c *Client) do(ctx context.Context, k *call, req *http.Request, path, query
 // way, and the request may have passed it.
 func (k *call) judge(body []byte) (*answer, int, error) {
 	var a answer
-	if err := json.Unmarshal(body, &a); err != nil || !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
-		return nil, 0, k.fail(ClassAmbiguous, describe(k.status, body))
+	if err := json.Unmarshal(body, &a); err != nil || !isObject(body) {
+		// A member of an unexpected type does not make the rest unreadable.
+		wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+		if !ok || wrong.Field == "errcode" || !isObject(body) {
+			return nil, 0, k.fail(ClassAmbiguous, describe(k.status, body))
+		}
 	}
 	code, known, ok := a.code()
 	switch {
@@ -313,6 +317,11 @@ func (k *call) judge(body []byte) (*answer, int, error) {
 		e.Result = &r
 	}
 	return nil, code, e
+}
+
+func isObject(b []byte) bool {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	return len(b) > 0 && b[0] == '{'
 }
 
 // plausible reports whether an answer without errcode says something that only
