@@ -79,7 +79,8 @@ func (e *envelope) text(raw json.RawMessage) string {
 	return ""
 }
 
-// digits reads an integer as text; a string of digits is taken, with a warning.
+// digits reads an integer as text. A string is taken without a warning, as
+// many scripts in the field send one.
 func (e *envelope) digits(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""

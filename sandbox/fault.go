@@ -313,6 +313,10 @@ const portalPage = `<!DOCTYPE html><html><head><title>Sign in</title></head><bod
 // act answers c as the fault says. real is the true answer when WeCom has
 // taken the call, else nil.
 func (s *Server) act(c *call, f *Fault, real *response) {
+	if f.Drop == Hang {
+		s.hang(c)
+	}
+	c.landed()
 	switch {
 	case f.Errcode != 0:
 		r := refuse(f.Errcode)
@@ -340,10 +344,7 @@ func (s *Server) act(c *call, f *Fault, real *response) {
 		_, _ = c.w.Write(real.body[:min(f.Truncate, len(real.body))])
 		_ = http.NewResponseController(c.w).Flush()
 		panic(http.ErrAbortHandler) // the promised length never comes
-	case f.Drop == Hang:
-		s.hang(c)
-		reset(c.w)
-	case f.Drop == Reset:
+	default:
 		reset(c.w)
 	}
 }

@@ -170,7 +170,8 @@ type call struct {
 	r      *http.Request
 	op     string
 	ip     string
-	flying int64 // message/send calls running, this one included
+	flying int64  // message/send calls running, this one included
+	landed func() // ends that, before the caller can know of the answer
 	body   []byte
 	env    envelope // message/send only
 	tooBig bool
@@ -186,10 +187,11 @@ type call struct {
 // log.
 func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{w: w, r: r, op: op, ip: s.callerIP(r)}
+		c := &call{w: w, r: r, op: op, ip: s.callerIP(r), landed: func() {}}
 		if op == OpSend {
 			c.flying = s.flying.Add(1)
-			defer s.flying.Add(-1)
+			c.landed = sync.OnceFunc(func() { s.flying.Add(-1) })
+			defer c.landed()
 			var big *http.MaxBytesError
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 			if err != nil && !errors.As(err, &big) {
@@ -216,6 +218,7 @@ func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc 
 			s.act(c, f.out, &res)
 			return
 		}
+		c.landed()
 		res.write(w)
 	}
 }

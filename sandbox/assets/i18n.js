@@ -29,7 +29,7 @@ const words = {
     fault45009: 'Rate limited', fault60020: 'IP not trusted', faultToken: 'Token always expired', faultTimeout: 'Timeout, no answer', faultSlow: '3 seconds slow', faultHTML: 'A web page, not JSON',
     fault45009d: 'every send gets 45009', fault60020d: 'every send gets 60020', faultTokend: 'every send gets 42001', faultTimeoutd: 'takes the request, never answers', faultSlowd: 'works on a send after three seconds', faultHTMLd: 'as from a proxy or portal',
     faultOther: 'Other fault: {0}', expire: 'Expire all tokens', expired: '{0} token(s) expired', plusMinute: 'Clock +1 min', plusHour: 'Clock +1 h', reset: 'Reset', resetDone: 'Reset done',
-    taken: 'Taken', delivered: 'Delivered', dropped: 'Dropped silently', duplicates: 'Duplicates', gettoken: 'gettoken', refused: 'Refused', noCalls: 'No calls yet', duplicate: 'duplicate, not delivered',
+    taken: 'Taken', delivered: 'Delivered', dropped: 'Dropped', duplicates: 'Duplicates', gettoken: 'gettoken', refused: 'Refused', noCalls: 'No calls yet', duplicate: 'duplicate, not delivered',
     droppedN: '{0} dropped', sent: 'Sent to {0}: errcode {1} {2}', failed: 'The send did not finish: {0}',
     s_text: 'Text', s_textcard: 'Text card', s_markdown: 'Markdown', s_news: 'News', s_image: 'Image', s_file: 'File', s_template_card: 'Template card', k_voice: 'Voice', k_video: 'Video', k_mpnews: 'News (mpnews)', k_miniprogram_notice: 'Mini program',
   },
