@@ -54,7 +54,7 @@ func Validate(kind Kind, content []byte) []Violation {
 	dec := json.NewDecoder(bytes.NewReader(content))
 	dec.UseNumber()
 	var v any
-	if err := dec.Decode(&v); err != nil || dec.More() {
+	if !json.Valid(content) || dec.Decode(&v) != nil {
 		return []Violation{{Code: "type", Msg: "is not JSON", Fix: "send a JSON object"}}
 	}
 	obj, ok := v.(map[string]any)
@@ -100,13 +100,9 @@ func checkNewsArticle(a node) {
 	a.str("description", maxBytes(MaxDescriptionBytes), cuttable)
 	appid := a.str("appid")
 	page := a.str("pagepath", maxBytes(maxPathBytes))
-	switch {
-	case appid != "" && page == "":
-		a.str("pagepath", need)
-	case appid == "":
-		a.str("url", need, maxBytes(MaxURLBytes), httpURL)
-	default:
-		a.str("url", maxBytes(MaxURLBytes), httpURL)
+	link := a.str("url", maxBytes(MaxURLBytes), httpURL)
+	if (appid == "" || page == "") && link == "" {
+		a.required("url") // a mini program with its page would do as well
 	}
 	a.str("picurl", maxBytes(MaxURLBytes), httpURL)
 }
