@@ -1,0 +1,163 @@
+// Package plan decides what a message becomes: whom it reaches, how many calls
+// that takes, and the exact bytes of each.
+//
+// It expands audiences, splits recipients at WeCom's limits (1000 users, 100
+// departments, 100 tags a call), measures the content and splits, cuts or
+// refuses what is too long, and turns send_at and quiet hours into due times.
+// It stores nothing and calls nobody but the resolver of media.
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/wecom"
+)
+
+// WeCom's limits for one call, and ours for one message.
+const (
+	MaxUsers       = 1000
+	MaxParties     = 100
+	MaxTags        = 100
+	MaxRecipients  = 100_000 // of one message, after expansion
+	MaxParts       = 50      // that one content may be split into
+	MaxDeliveries  = 500     // batches × parts of one message
+	MaxContent     = 1 << 20 // bytes of content
+	maxAudiences   = 1000    // visited in one expansion
+	maxTitle       = 200
+	maxText        = 4 << 10
+	maxTextForScan = 64 << 10
+)
+
+// Audiences gives the named lists of recipients.
+type Audiences interface {
+	Audience(key string) (domain.Audience, bool)
+}
+
+// MediaResolver stores the file behind a media object and says what it is.
+// mediaType is image, voice, video, file, or newsimage for a picture that must
+// become a URL. The pointer of its field error is relative to the object.
+type MediaResolver interface {
+	Resolve(ctx context.Context, media json.RawMessage, mediaType string) (domain.MediaRef, *domain.FieldError)
+}
+
+// Input is everything that decides a plan.
+type Input struct {
+	MessageID     string
+	App           domain.App
+	Type          wecom.Kind
+	Content       json.RawMessage // the object that WeCom documents under Type
+	To            domain.To
+	Safe          int
+	EnableIDTrans int
+	Overflow      string // split, cut, reject, or empty: split text and markdown, cut the rest
+	DupWindow     int    // seconds
+	OnUncertain   string
+	Priority      domain.Priority
+	Now           time.Time
+	SendAt        time.Time // zero: at once
+	ExpiresAt     time.Time
+	QuietHours    *domain.QuietHours
+	Media         MediaResolver // nil: media objects are refused
+}
+
+// Planned is the outcome.
+type Planned struct {
+	Deliveries []domain.Delivery
+	Recipients []domain.Recipient // each once, with the id of the first delivery that reaches it
+	Title      string             // one line for lists, at most 200 bytes
+	Text       string             // what a search looks in, at most 4 KiB
+	Warnings   []string
+}
+
+// Planner plans messages. Safe for concurrent use.
+type Planner struct {
+	audiences Audiences
+	ids       *domain.IDs
+}
+
+// New makes a Planner.
+func New(audiences Audiences, ids *domain.IDs) *Planner {
+	return &Planner{audiences: audiences, ids: ids}
+}
+
+// Plan makes the plan. What the caller can mend is a *domain.Error of
+// domain.CodeInvalid with pointers into the send request: /to/…, /content/….
+func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
+	var bad []domain.FieldError
+	to, wrong := p.recipients(in.To)
+	bad = append(bad, wrong...)
+	bad = append(bad, checkEnvelope(in, to)...)
+	c, wrong := fit(ctx, in)
+	bad = append(bad, wrong...)
+	if len(bad) > 0 {
+		return Planned{}, domain.Invalid(bad...)
+	}
+	due, reason, err := dueTime(in)
+	if err != nil {
+		return Planned{}, err
+	}
+	batches := to.batches()
+	if n := len(batches) * len(c.parts); n > MaxDeliveries {
+		return Planned{}, domain.Invalid(domain.FieldError{
+			Pointer: "/content", Code: "max_items", Args: []any{MaxDeliveries, n},
+			Message: "would take more calls than one message may", Fix: "shorten the content or send to fewer people at once",
+		})
+	}
+	out := Planned{Title: c.title, Text: c.text, Warnings: c.warnings}
+	if reason == domain.WaitQuietHours && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(due) {
+		out.Warnings = append(out.Warnings, "it expires before the quiet hours end")
+	}
+	state := domain.StateQueued
+	if reason != domain.WaitNone {
+		state = domain.StateScheduled
+	}
+	out.Deliveries = make([]domain.Delivery, 0, len(batches)*len(c.parts))
+	out.Recipients = make([]domain.Recipient, 0, to.count())
+	for _, part := range c.parts {
+		for i := range batches {
+			b := &batches[i]
+			d := domain.Delivery{
+				ID: p.ids.New(domain.PrefixDelivery), MessageID: in.MessageID, Lane: domain.LaneKey("app", in.App.Key),
+				Priority: in.Priority, State: state, WaitReason: reason, DueAt: due, ExpiresAt: in.ExpiresAt,
+				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: in.DupWindow,
+				OnUncertain: in.OnUncertain, Recipients: b.count(), CreatedAt: in.Now,
+			}
+			if len(out.Recipients) < cap(out.Recipients) {
+				out.Recipients = b.recipients(out.Recipients, in.MessageID, d.ID)
+			}
+			out.Deliveries = append(out.Deliveries, d)
+		}
+	}
+	return out, nil
+}
+
+// checkEnvelope holds the fields around the content against WeCom's rules.
+func checkEnvelope(in Input, to batch) []domain.FieldError {
+	var bad []domain.FieldError
+	switch {
+	case in.Safe < 0 || in.Safe > 2:
+		bad = append(bad, field("/safe", "enum", "is not one of 0, 1, 2", "use 0, 1 or 2", "0, 1, 2"))
+	case in.Safe == 2 && in.Type != wecom.KindMPNews:
+		bad = append(bad, field("/safe", "forbidden", "2 exists for mpnews only", "use 0 or 1"))
+	case in.Safe == 1:
+		switch in.Type {
+		case wecom.KindText, wecom.KindImage, wecom.KindVideo, wecom.KindFile, wecom.KindMPNews:
+		default:
+			bad = append(bad, field("/safe", "forbidden", "is not offered by WeCom for "+string(in.Type), "leave it out"))
+		}
+	}
+	if in.EnableIDTrans < 0 || in.EnableIDTrans > 1 {
+		bad = append(bad, field("/enable_id_trans", "enum", "is not one of 0, 1", "use 0 or 1", "0, 1"))
+	}
+	if to.all && in.Type == wecom.KindMiniProgramNotice {
+		bad = append(bad, field("/to/all", "forbidden", "is not allowed by WeCom for miniprogram_notice", "name users, departments or tags"))
+	}
+	return bad
+}
+
+func field(pointer, code, message, fix string, args ...any) domain.FieldError {
+	return domain.FieldError{Pointer: pointer, Code: code, Args: args, Message: message, Fix: fix}
+}

@@ -1,0 +1,278 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"hongyan/internal/domain"
+	"hongyan/wecom"
+)
+
+// mark stands where something was cut.
+const mark = "…"
+
+// fitted is content that WeCom takes: one part, or several in order.
+type fitted struct {
+	parts    [][]byte
+	media    []domain.MediaRef
+	title    string
+	text     string
+	warnings []string
+}
+
+// fit brings the content into a form that WeCom takes, or says why it cannot.
+func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
+	var c fitted
+	content := bytes.TrimSpace(in.Content)
+	if len(content) == 0 || content[0] != '{' || !json.Valid(content) {
+		return c, []domain.FieldError{field("/content", "type", "is not an object", "give the object that WeCom documents under this msgtype", "object", "other")}
+	}
+	r := &rewriter{ctx: ctx, kind: in.Type, resolver: in.Media}
+	content, err := r.value(make([]byte, 0, min(len(content), MaxContent)), content, "", 0)
+	if err != nil {
+		return c, contentError(err)
+	}
+	if len(r.bad) > 0 {
+		return c, r.bad
+	}
+	if len(content) > MaxContent {
+		return c, []domain.FieldError{field("/content", "max_bytes", "is too long", "shorten it", MaxContent, len(content))}
+	}
+	c.media = r.media
+	split, edits, bad := judge(in, r, content, &c)
+	if len(bad) > 0 {
+		return c, bad
+	}
+	if len(edits) > 0 {
+		if content, err = (&rewriter{kind: in.Type, edits: edits}).value(nil, content, "", 0); err != nil {
+			return c, contentError(err)
+		}
+		for _, v := range wecom.Validate(in.Type, content) {
+			if edits[v.Pointer] != nil { // cutting did not help
+				return c, []domain.FieldError{violation(v)}
+			}
+		}
+	}
+	c.title, c.text = describe(in.Type, content, c.media)
+	c.parts = [][]byte{content}
+	if split > 0 {
+		return c, c.split(in, content, split)
+	}
+	return c, nil
+}
+
+func contentError(err error) []domain.FieldError {
+	if errors.Is(err, errDeep) {
+		return []domain.FieldError{field("/content", "depth", "is nested too deeply", "give a flatter object", maxDepth)}
+	}
+	return []domain.FieldError{field("/content", "type", "cannot be read: "+err.Error(), "send a JSON object")}
+}
+
+// judge sorts WeCom's rules that are broken into what is refused, what is cut
+// and what is split (at how many bytes).
+func judge(in Input, r *rewriter, content []byte, c *fitted) (split int, edits map[string]func(string) string, bad []domain.FieldError) {
+	for _, v := range wecom.Validate(in.Type, content) {
+		if r.at[v.Pointer] {
+			continue // a placeholder is neither an id nor a URL yet
+		}
+		long := v.Code == "max_bytes" || v.Code == "max_chars"
+		whole := (in.Type == wecom.KindText || in.Type == wecom.KindMarkdown) && v.Pointer == "/content"
+		switch {
+		case !long || v.Limit <= 0 || in.Overflow == "reject" || (!v.Cuttable && !whole):
+			bad = append(bad, violation(v))
+		case whole && v.Code == "max_bytes" && in.Overflow != "cut":
+			split = v.Limit
+		default:
+			if edits == nil {
+				edits = map[string]func(string) string{}
+			}
+			edits[v.Pointer] = cutter(in.Type, v)
+			unit := "bytes"
+			if v.Code == "max_chars" {
+				unit = "characters"
+			}
+			c.warnings = append(c.warnings, fmt.Sprintf("/content%s is cut from %d to %d %s", v.Pointer, v.Got, v.Limit, unit))
+		}
+	}
+	return split, edits, bad
+}
+
+func violation(v wecom.Violation) domain.FieldError {
+	f := field("/content"+v.Pointer, v.Code, v.Msg, v.Fix)
+	if v.Limit > 0 {
+		f.Args = []any{v.Limit, v.Got}
+	}
+	return f
+}
+
+func cutter(kind wecom.Kind, v wecom.Violation) func(string) string {
+	size := func(s string) int { return len(s) }
+	if v.Code == "max_chars" {
+		size = utf8.RuneCountInString
+	}
+	if kind == wecom.KindTextCard && v.Pointer == "/description" {
+		return func(s string) string { return cutHTML(s, v.Limit, size) }
+	}
+	if v.Code == "max_chars" {
+		return func(s string) string { return cutChars(s, v.Limit) }
+	}
+	return func(s string) string { return wecom.CutBytes(s, v.Limit, mark) }
+}
+
+func cutChars(s string, limit int) string {
+	n := 0
+	end := 0
+	for i := range s {
+		if n == limit-1 {
+			end = i
+		}
+		if n++; n > limit {
+			return s[:end] + mark
+		}
+	}
+	return s
+}
+
+// cutHTML shortens a textcard description without ending inside a tag or an
+// entity, and closes what is open.
+func cutHTML(s string, limit int, size func(string) int) string {
+	if size(s) <= limit {
+		return s
+	}
+	var out strings.Builder
+	var open []string // closing tags that are due, innermost last
+	used, closing := 0, 0
+	for len(s) > 0 {
+		unit := s[:htmlUnit(s)]
+		close, delta := tagEffect(unit, open)
+		if used+size(unit)+closing+delta+size(mark) > limit {
+			break
+		}
+		if delta > 0 {
+			open = append(open, close)
+		} else if delta < 0 {
+			open = open[:len(open)-1]
+		}
+		closing += delta
+		used += size(unit)
+		out.WriteString(unit)
+		s = s[len(unit):]
+	}
+	out.WriteString(mark)
+	for i := len(open) - 1; i >= 0; i-- {
+		out.WriteString(open[i])
+	}
+	return out.String()
+}
+
+// htmlUnit gives the length of the tag, entity or rune at the start of s.
+func htmlUnit(s string) int {
+	switch s[0] {
+	case '<':
+		if i := strings.IndexByte(s, '>'); i > 0 {
+			return i + 1
+		}
+	case '&':
+		if i := strings.IndexByte(s[:min(len(s), 10)], ';'); i > 0 {
+			return i + 1
+		}
+	}
+	_, n := utf8.DecodeRuneInString(s)
+	return n
+}
+
+// tagEffect says which closing tag a unit asks for and by how much it changes
+// what closing costs. Tags are ASCII: bytes and characters are the same.
+func tagEffect(unit string, open []string) (close string, delta int) {
+	if len(unit) < 3 || unit[0] != '<' || unit[len(unit)-2] == '/' {
+		return "", 0
+	}
+	if unit[1] == '/' {
+		if n := len(open); n > 0 && strings.EqualFold(open[n-1], unit) {
+			return "", -len(unit)
+		}
+		return "", 0
+	}
+	name := unit[1 : len(unit)-1]
+	if i := strings.IndexAny(name, " \t\n"); i >= 0 {
+		name = name[:i]
+	}
+	if strings.EqualFold(name, "br") || name == "" {
+		return "", 0
+	}
+	close = "</" + name + ">"
+	return close, len(close)
+}
+
+// split divides the text of a text or markdown message into numbered parts.
+func (c *fitted) split(in Input, content []byte, limit int) []domain.FieldError {
+	var obj struct {
+		Content string `json:"content"`
+	}
+	if err := json.Unmarshal(content, &obj); err != nil {
+		return contentError(err)
+	}
+	var parts []string
+	for _, reserve := range []int{len("\n(9/9)"), len("\n(99/99)")} {
+		if parts = splitText(obj.Content, limit-reserve); len(parts) < 10 {
+			break
+		}
+	}
+	if len(parts) > MaxParts {
+		return []domain.FieldError{field("/content/content", "max_bytes", fmt.Sprintf("would become %d messages, at most %d are sent", len(parts), MaxParts), "shorten it, or send it as a file", limit*MaxParts, len(obj.Content))}
+	}
+	c.parts = make([][]byte, 0, len(parts))
+	for i, p := range parts {
+		suffix := "\n(" + strconv.Itoa(i+1) + "/" + strconv.Itoa(len(parts)) + ")"
+		edit := map[string]func(string) string{"/content": func(string) string { return p + suffix }}
+		part, err := (&rewriter{kind: in.Type, edits: edit}).value(nil, content, "", 0)
+		if err != nil {
+			return contentError(err)
+		}
+		c.parts = append(c.parts, part)
+	}
+	c.warnings = append(c.warnings, fmt.Sprintf("/content/content has %d bytes and goes out as %d messages", len(obj.Content), len(parts)))
+	return nil
+}
+
+// splitText is wecom.SplitBytes, but that a link or a coloured passage moves
+// to the next part rather than being torn where there is room for that.
+func splitText(s string, limit int) []string {
+	var parts []string
+	for len(s) > limit && len(parts) <= MaxParts {
+		end := len(wecom.SplitBytes(s[:min(len(s), limit+64)], limit)[0])
+		if i := openElement(s[:end]); i >= limit/4 {
+			parts = append(parts, strings.TrimRight(s[:i], " \t\r\n"))
+			s = s[i:]
+			continue
+		}
+		parts = append(parts, s[:end])
+		s = s[end:]
+		if rest, ok := strings.CutPrefix(s, "\r\n"); ok {
+			s = rest
+		} else if s != "" && strings.IndexByte("\n \t", s[0]) >= 0 {
+			s = s[1:]
+		}
+	}
+	if s != "" {
+		parts = append(parts, s)
+	}
+	return parts
+}
+
+// openElement finds a link or font that starts in s and does not end there; -1
+// when there is none.
+func openElement(s string) int {
+	for _, tag := range []string{"a", "font"} {
+		if i := strings.LastIndex(s, "<"+tag+" "); i >= 0 && !strings.Contains(s[i:], "</"+tag+">") {
+			return i
+		}
+	}
+	return -1
+}
