@@ -162,8 +162,11 @@ type Call struct {
 	To      string    `json:"to,omitempty"`
 	Errcode int       `json:"errcode"`
 	// Entry is the ledger id of what was taken, 0 when nothing was.
-	Entry int64  `json:"entry,omitempty"`
-	Fault string `json:"fault,omitempty"`
+	Entry int64 `json:"entry,omitempty"`
+	// Dropped members did not get it, and the answer did not say so.
+	Dropped   int    `json:"dropped,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Fault     string `json:"fault,omitempty"`
 }
 
 const maxCalls = 2000
@@ -197,7 +200,7 @@ func (s *Server) logCall(c *call, errcode int) {
 	l := s.calls
 	l.last++
 	l.calls = append(l.calls, Call{ID: l.last, At: s.Now(), Op: c.op, AgentID: c.agent, IP: c.ip, Kind: kind,
-		To: to, Errcode: errcode, Entry: c.entry, Fault: c.fault})
+		To: to, Errcode: errcode, Entry: c.entry, Dropped: c.dropped, Duplicate: c.duplicate, Fault: c.fault})
 	if len(l.calls) > maxCalls {
 		l.calls = l.calls[len(l.calls)-maxCalls:]
 	}

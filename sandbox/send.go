@@ -207,7 +207,7 @@ func (s *Server) take(c *call, app App, shown content, to audience, now time.Tim
 	}
 	s.counts.Delivered += int64(len(entry.Users))
 	s.counts.Dropped += int64(len(entry.Dropped))
-	s.record(c, entry, len(to.users))
+	s.record(c, entry)
 	return s.accepted(entry, to)
 }
 
@@ -221,12 +221,12 @@ func (s *Server) duplicate(c *call, entry Entry, to audience, first string) resp
 		entry.MsgID = first
 	}
 	s.counts.Duplicates++
-	s.record(c, entry, 0)
+	s.record(c, entry)
 	return s.accepted(entry, to)
 }
 
-func (s *Server) record(c *call, entry Entry, users int) {
-	c.users = users
+func (s *Server) record(c *call, entry Entry) {
+	c.dropped, c.duplicate = len(entry.Dropped), entry.Duplicate
 	c.entry = s.ledger.add(entry)
 	s.wake()
 }

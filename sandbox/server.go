@@ -176,11 +176,12 @@ type call struct {
 	env    envelope // message/send only
 	tooBig bool
 
-	agent int64 // known once authorized
-	kind  string
-	entry int64 // ledger id, 0 when nothing was taken
-	users int
-	fault string // what the armed fault does, "" without one
+	agent     int64 // known once authorized
+	kind      string
+	entry     int64 // ledger id, 0 when nothing was taken
+	dropped   int
+	duplicate bool
+	fault     string // what the armed fault does, "" without one
 }
 
 // wecom wraps the handler of one route with body reading, faults and the call

@@ -59,7 +59,7 @@ function drawMembers() {
       h('span', { class: `avatar ${tone(m.id)}`, 'aria-hidden': 'true' }, (m.name || m.id).slice(-2)),
       h('span', { class: 'lines' },
         h('span', { class: 'line' }, h('b', {}, nameOf(m)), off ? h('span', { class: 'tag' }, off) : null, note ? h('time', {}, clockText(note.at)) : null),
-        h('span', { class: 'line' }, h('span', { class: 'last' }, note ? `[${kindName(note.kind)}] ${note.text}` : m.id), unread ? h('span', { class: 'unread', 'aria-label': '•' }) : null))));
+        h('span', { class: 'line' }, h('span', { class: 'last' }, note ? `[${kindName(note.kind)}] ${note.text}` : m.id), unread ? h('span', { class: 'unread', role: 'img', 'aria-label': t('unread') }) : null))));
   }));
   if (focused?.startsWith('member-')) document.querySelector(`[data-testid="${CSS.escape(focused)}"]`)?.focus();
 }
@@ -167,8 +167,10 @@ function drawActions() {
 function result(c) {
   if (c.fault && !c.entry && !c.errcode) return h('span', { class: 'bad' }, c.fault);
   const words = [c.errcode ? String(c.errcode) : '0'];
+  if (c.duplicate) words.push(t('duplicate'));
+  if (c.dropped) words.push(t('droppedN', c.dropped));
   if (c.fault) words.push(`(${c.fault})`);
-  return h('span', { class: c.errcode ? 'bad' : 'good' }, words.join(' '));
+  return h('span', { class: c.errcode || c.dropped ? 'bad' : 'good' }, words.join(' '));
 }
 
 function drawState() {
@@ -177,7 +179,7 @@ function drawState() {
   const totals = [['taken', c?.taken], ['delivered', c?.delivered], ['dropped', c?.dropped], ['duplicates', c?.duplicates], ['refused', refused], ['gettoken', c?.gettoken]];
   $('totals').replaceChildren(...totals.map(([k, v]) => h('div', {}, h('dt', {}, t(k)), h('dd', { 'data-testid': `total-${k}` }, v ?? 0))));
   const calls = (page.state?.calls || []).slice().reverse();
-  const rows = calls.map((x) => h('tr', {}, h('td', {}, clockText(x.at, true)), h('td', {}, x.op, x.kind ? h('span', { class: 'dim' }, ` ${x.kind}`) : null), h('td', { class: 'to', title: x.to || '' }, x.to || '–'), h('td', {}, result(x))));
+  const rows = calls.map((x) => h('tr', {}, h('td', {}, clockText(x.at, true)), h('td', { class: 'got' }, result(x)), h('td', {}, x.op.replace('message/', ''), x.kind ? h('span', { class: 'dim' }, ` ${x.kind}`) : null), h('td', { class: 'to', title: x.to || '' }, x.to || '–')));
   $('calls').replaceChildren(...(rows.length ? rows : [h('tr', {}, h('td', { colspan: 4, class: 'dim' }, t('noCalls')))]));
   drawFaults();
 }

@@ -84,7 +84,7 @@ function remote(url, cls) {
   if (!href) return cls === 'thumb' ? blank(cls, '') : blank(cls, t('noPicture'));
   const u = new URL(href);
   if (u.pathname.startsWith('/sandbox/media/')) return stored(decodeURIComponent(u.pathname.slice('/sandbox/media/'.length)), cls);
-  return blank(cls, u.host);
+  return blank(cls, cls === 'thumb' ? '' : u.host);
 }
 
 function blank(cls, label) {
