@@ -3,7 +3,6 @@ package intake
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"hongyan/internal/domain"
@@ -53,6 +52,7 @@ type Config struct {
 	Planner  *plan.Planner
 	Fetch    Fetcher
 	IDs      *domain.IDs
+	Follow   *Follow                    // may be nil
 	OnAccept func(scene, source string) // for metrics; may be nil
 }
 
@@ -130,17 +130,9 @@ func (in *Intake) prepare(ctx context.Context, by domain.Caller, req domain.Send
 	states := make([]domain.State, len(planned.Deliveries))
 	for i := range planned.Deliveries {
 		d := &planned.Deliveries[i]
-		d.ID = cmpOr(d.ID, func() string { return in.cfg.IDs.New(domain.PrefixDelivery) })
 		d.DupInterval, d.CreatedAt = -1, now
 		states[i] = d.State
 	}
 	m.State = domain.Combine(states)
 	return prepared{message: m, deliveries: planned.Deliveries, recipients: planned.Recipients, warnings: planned.Warnings}, nil
-}
-
-func cmpOr(s string, f func() string) string {
-	if s != "" {
-		return s
-	}
-	return f()
 }
