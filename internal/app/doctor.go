@@ -61,9 +61,7 @@ func checkData(cfg config.Config) []Check {
 	defer probe.Close()
 	out := []Check{{Name: "data", Status: "ok", What: "the data directory can be written: " + dir}}
 
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err == nil {
-		free := st.Bavail * uint64(st.Bsize) //nolint:gosec // a block size is positive
+	if free, ok := freeSpace(dir); ok {
 		c := Check{Name: "space", Status: "ok", What: fmt.Sprintf("%d MiB free", free>>20)}
 		if free < 1<<30 {
 			c.Status, c.Why, c.Fix = "warn", "a full disk stops accepting messages (507)", "free some space or move HONGYAN_DATA_DIR"

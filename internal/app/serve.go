@@ -101,8 +101,9 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 	defer cancel()
 	a.ready.set(false)
 	errs := []error{cause}
+	a.streams()
 	if err := srv.Shutdown(drain); err != nil {
-		_ = srv.Close() // long event streams do not hold up a stop
+		_ = srv.Close()
 	}
 	errs = append(errs, a.Stop(drain))
 	if ops != nil {
