@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/render"
 )
 
 func read(t *testing.T, path string) string {
@@ -78,6 +79,14 @@ func constants(t *testing.T, path string, re *regexp.Regexp) []string {
 	}
 	require.NotEmpty(t, out)
 	return out
+}
+
+func TestTemplateFunctionsAreDocumented(t *testing.T) {
+	doc := read(t, "docs/templates.md")
+	for _, f := range render.Functions() {
+		row := "| `" + f.Name + "` | `" + strings.ReplaceAll(f.Use, "|", "\\|") + "` | " + f.Does + " |"
+		require.Contains(t, doc, row)
+	}
 }
 
 var checkConstraint = regexp.MustCompile(`(?is)check\s*\(\s*state\s+in\s*\(([^)]*)\)`)
