@@ -41,6 +41,10 @@ func parseEnvelope(body []byte) envelope {
 // far as they can be read, and whether body is exactly one object.
 func parseFields(body []byte) (map[string]json.RawMessage, bool) {
 	fields := map[string]json.RawMessage{}
+	if json.Unmarshal(body, &fields) == nil && fields != nil {
+		return fields, true
+	}
+	fields = map[string]json.RawMessage{}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return fields, false

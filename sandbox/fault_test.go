@@ -74,6 +74,12 @@ func TestFaults(t *testing.T) {
 			}
 			c.check(t, res, string(got), err)
 			require.Len(t, r.sim.Ledger(), c.taken)
+			counts := r.sim.Counts()
+			told := int64(0) // answers to message/send that carried errcode 0
+			if strings.Contains(string(got), `"errcode":0`) {
+				told = 1
+			}
+			require.Equal(t, told, counts.ByErrcode[0]-counts.GetToken)
 		})
 	}
 }

@@ -186,7 +186,8 @@ func (s *Server) Calls() []Call {
 	return slices.Clone(s.calls.calls)
 }
 
-func (s *Server) logCall(c *call, errcode int) {
+// logCall counts a call and its errcode, if the caller is told one.
+func (s *Server) logCall(c *call, errcode int, told bool) {
 	to := strings.TrimSpace(c.env.ToUser + " " + c.env.ToParty + " " + c.env.ToTag)
 	if len(to) > 120 {
 		to = strings.ToValidUTF8(to[:120], "") + "…"
@@ -205,7 +206,9 @@ func (s *Server) logCall(c *call, errcode int) {
 		l.calls = l.calls[len(l.calls)-maxCalls:]
 	}
 	s.counts.ByOp[c.op]++
-	s.counts.ByErrcode[errcode]++
+	if told {
+		s.counts.ByErrcode[errcode]++
+	}
 	switch c.op {
 	case OpGetToken:
 		s.counts.GetToken++

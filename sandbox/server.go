@@ -208,12 +208,18 @@ func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc 
 		c.fault = f.label
 		s.pause(s.opt.Latency + f.before)
 		if f.out != nil && !f.out.after() {
-			s.logCall(c, f.out.Errcode)
+			s.logCall(c, f.out.Errcode, f.out.Errcode != 0)
 			s.act(c, f.out, nil)
 			return
 		}
 		res := handle(c)
-		s.logCall(c, res.errcode)
+		if f.out == nil {
+			s.logCall(c, res.errcode, true)
+		} else if f.out.Errcode != 0 {
+			s.logCall(c, f.out.Errcode, true)
+		} else {
+			s.logCall(c, res.errcode, false)
+		}
 		s.pause(f.afterwards)
 		if f.out != nil {
 			s.act(c, f.out, &res)
