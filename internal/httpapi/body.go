@@ -1,0 +1,175 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// The largest bodies.
+const (
+	limitDefault  = 1 << 20
+	limitMessages = 32 << 20 // media in base64
+	limitMedia    = 20 << 20 // one file; the multipart frame comes on top
+	mediaFrame    = 64 << 10
+)
+
+// bodyPerMiB is how much longer a large body may take.
+const bodyPerMiB = 2 * time.Second
+
+// readBody reads the whole body within the route's size and time.
+func (s *Server) readBody(w http.ResponseWriter, r *request) ([]byte, error) {
+	if err := checkEncoding(r.Request); err != nil {
+		return nil, err
+	}
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return nil, &domain.Error{Code: domain.CodeUnsupportedMedia, Args: []any{"application/json"}, Detail: "this path reads application/json"}
+	}
+	rd, done, err := s.limitBody(w, r, r.route.limit)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var b []byte
+	if n := r.ContentLength; n >= 0 && n <= 64<<10 {
+		b = make([]byte, n) // net/http gives no more than was announced
+		_, err = io.ReadFull(rd, b)
+	} else {
+		b, err = io.ReadAll(rd)
+	}
+	if err != nil {
+		return nil, bodyError(err, r.route.limit)
+	}
+	return b, nil
+}
+
+// limitBody bounds the body in size and time. done must be called when it has
+// been read: without it a deadline would end the answer, too.
+func (s *Server) limitBody(w http.ResponseWriter, r *request, limit int64) (rd io.Reader, done func(), err error) {
+	if r.ContentLength > limit {
+		return nil, nil, tooLarge(limit)
+	}
+	size := r.ContentLength
+	if size < 0 {
+		size = limit
+	}
+	c := http.NewResponseController(w)
+	wait := s.cfg.BodyTimeout + time.Duration(size>>20)*bodyPerMiB
+	if c.SetReadDeadline(time.Now().Add(wait)) != nil {
+		return http.MaxBytesReader(w, r.Body, limit), func() {}, nil // a test recorder
+	}
+	return http.MaxBytesReader(w, r.Body, limit), func() { _ = c.SetReadDeadline(time.Time{}) }, nil
+}
+
+func checkEncoding(r *http.Request) error {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return &domain.Error{Code: domain.CodeUnsupportedMedia, Detail: "compressed bodies are not read"}
+	}
+	return nil
+}
+
+// isJSON accepts application/json, +json types, and no type at all.
+func isJSON(contentType string) bool {
+	if contentType == "" || contentType == "application/json" {
+		return true
+	}
+	t, params, err := mime.ParseMediaType(contentType)
+	if err != nil || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+		return false
+	}
+	return t == "application/json" || strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json")
+}
+
+func tooLarge(limit int64) error {
+	e := domain.Errorf(domain.CodeTooLarge, "the body may have at most %d bytes", limit)
+	e.Args = []any{limit}
+	return e
+}
+
+// bodyError tells why a body could not be read.
+func bodyError(err error, limit int64) error {
+	var n net.Error
+	switch {
+	case isTooLarge(err):
+		return tooLarge(limit)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &n) && n.Timeout():
+		return &domain.Error{Code: domain.CodeTimeout}
+	default: // cut off, or broken chunks
+		return &domain.Error{Code: domain.CodeMalformedJSON, Detail: "the body ended before its announced length", Err: err}
+	}
+}
+
+func isTooLarge(err error) bool {
+	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
+}
+
+// parseBody reads and parses the body.
+func (s *Server) parseBody(w http.ResponseWriter, r *request) (node, []byte, error) {
+	b, err := s.readBody(w, r)
+	if err != nil {
+		return node{}, nil, err
+	}
+	n, err := parseJSON(b)
+	if err != nil {
+		return node{}, nil, malformed(err)
+	}
+	return n, b, nil
+}
+
+func malformed(err error) error {
+	e := &domain.Error{Code: domain.CodeMalformedJSON}
+	if at, ok := errors.AsType[*syntaxError](err); ok {
+		e.Args = []any{at.msg, at.line, at.column}
+		e.Detail = "the body is not JSON: " + at.Error()
+	}
+	return e
+}
+
+// decode reads the body into v, which must be what shape was compiled from.
+// An empty body counts as {} when optional is set.
+func (s *Server) decode(w http.ResponseWriter, r *request, sh *shape, optional bool, v any) error {
+	b, err := s.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	if optional && len(strings.TrimSpace(string(b[:min(len(b), 64)]))) == 0 {
+		return nil
+	}
+	n, err := parseJSON(b)
+	if err != nil {
+		return malformed(err)
+	}
+	return fit(&n, b, sh, v)
+}
+
+// fit checks n against the shape and unmarshals its text into v.
+func fit(n *node, text []byte, sh *shape, v any) error {
+	if bad := sh.check(n); len(bad) > 0 {
+		return domain.Invalid(bad...)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return domain.Invalid(domain.FieldError{Code: "type", Message: "does not have the right form", Fix: "compare it with the documentation"})
+	}
+	return nil
+}
+
+// dropNull turns a raw null into nothing.
+func dropNull(raws ...*json.RawMessage) {
+	for _, r := range raws {
+		if string(*r) == "null" {
+			*r = nil
+		}
+	}
+}
+
+func shapeFor[T any]() *shape { return shapeOf(reflect.TypeFor[T]()) }

@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+type keyRequest struct {
+	Name      string   `json:"name" doc:"Who uses it"`
+	Scopes    []string `json:"scopes" doc:"send, read, operate, configure, admin"`
+	Scenes    []string `json:"scenes,omitempty" doc:"Only these; empty: all"`
+	Apps      []string `json:"apps,omitempty" doc:"Only these; empty: all"`
+	Networks  []string `json:"networks,omitempty" doc:"Only from these, such as 10.0.0.0/8; empty: any"`
+	ExpiresAt *string  `json:"expires_at,omitempty" doc:"RFC 3339 time; null: never"`
+	App       *string  `json:"app,omitempty" doc:"Binds it to an app as a credential of WeCom's own API"`
+}
+
+var keyShape = shapeFor[keyRequest]()
+
+// Key is an API key without what it opens.
+type Key struct {
+	ID         string     `json:"id"`
+	Key        string     `json:"key,omitempty" doc:"The key itself, in this answer only"`
+	Name       string     `json:"name"`
+	Prefix     string     `json:"prefix" doc:"Its first characters, to recognise it"`
+	Scopes     []string   `json:"scopes"`
+	Scenes     []string   `json:"scenes"`
+	Apps       []string   `json:"apps"`
+	Networks   []string   `json:"networks"`
+	App        *string    `json:"app"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+}
+
+func keyView(k domain.APIKey) Key {
+	list := func(l []string) []string {
+		if l == nil {
+			return []string{}
+		}
+		return l
+	}
+	return Key{
+		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Scopes: list(k.Scopes), Scenes: list(k.Scenes), Apps: list(k.Apps),
+		Networks: list(k.Networks), App: orNil(k.App), CreatedAt: k.CreatedAt.UTC(), ExpiresAt: timeOrNil(k.ExpiresAt),
+		LastUsedAt: timeOrNil(k.LastUsedAt), RevokedAt: timeOrNil(k.RevokedAt),
+	}
+}
+
+func createKey(s *Server, w http.ResponseWriter, r *request) error {
+	var req keyRequest
+	if err := s.decode(w, r, keyShape, false, &req); err != nil {
+		return err
+	}
+	k := domain.APIKey{Name: req.Name, Scopes: req.Scopes, Scenes: req.Scenes, Apps: req.Apps, Networks: req.Networks}
+	if req.App != nil {
+		k.App = *req.App
+	}
+	if req.ExpiresAt != nil {
+		t, err := time.Parse(time.RFC3339, *req.ExpiresAt)
+		if err != nil {
+			return domain.Invalid(domain.FieldError{Pointer: "/expires_at", Code: "time", Message: "is not an RFC 3339 time with a zone", Fix: "write it like 2026-11-24T09:00:00+08:00"})
+		}
+		k.ExpiresAt = t
+	}
+	stored, clear, err := s.cfg.Keys.Create(r.Context(), k)
+	if err != nil {
+		return err
+	}
+	v := keyView(stored)
+	v.Key = clear
+	w.Header().Set("Location", "/v1/keys/"+stored.ID)
+	return reply(w, http.StatusCreated, v)
+}
+
+func listKeys(s *Server, w http.ResponseWriter, r *request) error {
+	q := parseQuery(r)
+	limit, after := q.limit(), q.text("cursor")
+	if err := q.err(); err != nil {
+		return err
+	}
+	all, err := s.cfg.Keys.List(r.Context())
+	if err != nil {
+		return err
+	}
+	items, next := []Key{}, ""
+	skip := after != ""
+	for _, k := range all {
+		if skip {
+			skip = k.ID != after
+			continue
+		}
+		if len(items) == limit {
+			next = items[limit-1].ID
+			break
+		}
+		items = append(items, keyView(k))
+	}
+	if skip {
+		return domain.Invalid(domain.FieldError{Pointer: "?cursor", Code: "cursor", Message: "is not a cursor of this list", Fix: "use next_cursor of the page before, unchanged"})
+	}
+	return reply(w, http.StatusOK, page(items, next))
+}
+
+func getKey(s *Server, w http.ResponseWriter, r *request) error {
+	all, err := s.cfg.Keys.List(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, k := range all {
+		if k.ID == r.PathValue("id") {
+			return reply(w, http.StatusOK, keyView(k))
+		}
+	}
+	return &domain.Error{Code: domain.CodeNotFound}
+}
+
+func revokeKey(s *Server, w http.ResponseWriter, r *request) error {
+	id := r.PathValue("id")
+	if !domain.ValidID(domain.PrefixKey, id) {
+		return &domain.Error{Code: domain.CodeNotFound}
+	}
+	if err := s.cfg.Keys.Revoke(r.Context(), id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,389 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// maxBatch is how many messages one batch may hold.
+const maxBatch = 1000
+
+var (
+	sendShape   = shapeFor[domain.SendRequest]()
+	batchShape  = shapeFor[batchRequest]()
+	resendShape = shapeFor[resendRequest]()
+	emptyShape  = shapeFor[struct{}]()
+)
+
+// Accepted is the answer to a message that is durably accepted.
+type Accepted struct {
+	ID         string       `json:"id"`
+	State      domain.State `json:"state"`
+	Deliveries int          `json:"deliveries" doc:"Calls to WeCom that were planned"`
+	Links      Links        `json:"links"`
+	Warnings   []string     `json:"warnings,omitempty"`
+}
+
+func (s *Server) acceptedView(a domain.Accepted) Accepted {
+	return Accepted{ID: a.ID, State: a.State, Deliveries: a.Deliveries, Links: s.links(a.ID), Warnings: a.Warnings}
+}
+
+// options gathers what surrounds a send; hash is called only with a key.
+func options(r *request, body *node) (domain.SubmitOptions, error) {
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return domain.SubmitOptions{}, err
+	}
+	o := domain.SubmitOptions{IdempotencyKey: key, RequestID: r.id, TraceParent: traceParent(r.Header)}
+	if key != "" {
+		o.BodyHash = canonicalHash(body)
+	}
+	return o, nil
+}
+
+func send(s *Server, w http.ResponseWriter, r *request) error {
+	var wait time.Duration
+	if r.URL.RawQuery != "" {
+		q := parseQuery(r)
+		wait = q.wait()
+		if err := q.err(); err != nil {
+			return err
+		}
+	}
+	n, text, err := s.parseBody(w, r)
+	if err != nil {
+		return err
+	}
+	var req domain.SendRequest
+	if err := fit(&n, text, sendShape, &req); err != nil {
+		return err
+	}
+	dropNull(&req.Content, &req.Data)
+	opt, err := options(r, &n)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Messages == nil {
+		return errNoService
+	}
+	if req.DryRun {
+		plan, err := s.cfg.Messages.DryRun(r.Context(), r.caller, req)
+		if err != nil {
+			return err
+		}
+		return reply(w, http.StatusOK, dryRun(plan))
+	}
+	a, err := s.cfg.Messages.Submit(r.Context(), r.caller, req, opt)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h["Location"] = []string{"/v1/messages/" + a.ID}
+	if a.Replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	if wait > 0 {
+		v, final, err := s.await(r, a.ID, wait)
+		if err == nil && final {
+			return reply(w, http.StatusOK, s.messageView(v, r.language()))
+		}
+		// It is accepted, whatever went wrong since: say so.
+	}
+	return reply(w, http.StatusAccepted, s.acceptedView(a))
+}
+
+// await waits for the end of a message, at most d.
+func (s *Server) await(r *request, id string, d time.Duration) (v domain.MessageView, final bool, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), d)
+	defer cancel()
+	if err := s.cfg.Messages.Wait(ctx, id); err != nil || s.cfg.History == nil {
+		return v, false, err
+	}
+	v, err = s.cfg.History.FindMessage(r.Context(), id)
+	return v, err == nil && (v.State.Final() || v.State == "" && v.Message.State.Final()), err
+}
+
+func dryRun(d domain.DryRun) domain.DryRun {
+	if d.Deliveries == nil {
+		d.Deliveries = []domain.DryDelivery{}
+	}
+	if d.Warnings == nil {
+		d.Warnings = []string{}
+	}
+	return d
+}
+
+type batchRequest struct {
+	Messages []json.RawMessage `json:"messages"`
+}
+
+// BatchAnswer has one item per message, in order.
+type BatchAnswer struct {
+	Items []BatchItem `json:"items"`
+}
+
+// BatchItem is what became of one message of a batch.
+type BatchItem struct {
+	Status     int          `json:"status" doc:"202, or the status that the message alone would have got"`
+	ID         string       `json:"id,omitempty"`
+	State      domain.State `json:"state,omitempty"`
+	Deliveries int          `json:"deliveries,omitempty"`
+	Links      *Links       `json:"links,omitempty"`
+	Error      *Problem     `json:"error,omitempty"`
+}
+
+func sendBatch(s *Server, w http.ResponseWriter, r *request) error {
+	root, _, err := s.parseBody(w, r)
+	if err != nil {
+		return err
+	}
+	if bad := batchShape.check(&root); len(bad) > 0 {
+		return domain.Invalid(bad...)
+	}
+	var list []node
+	for i := range root.names {
+		if root.names[i].is("messages") {
+			list = root.items[i].items
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return domain.Invalid(domain.FieldError{Pointer: "/messages", Code: "required", Message: "is missing or empty", Fix: "send 1 to 1000 messages"})
+	case len(list) > maxBatch:
+		return domain.Invalid(domain.FieldError{Pointer: "/messages", Code: "max_items", Args: []any{maxBatch, len(list)}, Message: "has more than 1000 items", Fix: "send at most 1000 messages at once"})
+	}
+	opt, err := options(r, &root)
+	if err != nil {
+		return err
+	}
+	answer := BatchAnswer{Items: make([]BatchItem, len(list))}
+	refuse := func(i int, err error) {
+		p := s.problemOf(err, r.language(), r.id, true)
+		for k := range p.Errors {
+			p.Errors[k].Pointer = fmt.Sprintf("/messages/%d%s", i, p.Errors[k].Pointer)
+		}
+		answer.Items[i] = BatchItem{Status: p.Status, Error: &p}
+	}
+	reqs, at := make([]domain.SendRequest, 0, len(list)), make([]int, 0, len(list))
+	for i := range list {
+		var req domain.SendRequest
+		if err := fit(&list[i], list[i].raw, sendShape, &req); err != nil {
+			refuse(i, err)
+			continue
+		}
+		if req.DryRun {
+			refuse(i, domain.Invalid(domain.FieldError{Pointer: "/dry_run", Code: "forbidden", Message: "is not possible in a batch", Fix: "use POST /v1/messages for a dry run"}))
+			continue
+		}
+		dropNull(&req.Content, &req.Data)
+		reqs, at = append(reqs, req), append(at, i)
+	}
+	if len(reqs) == 0 {
+		return reply(w, http.StatusOK, answer)
+	}
+	if s.cfg.Messages == nil {
+		return errNoService
+	}
+	items, replayed, err := s.cfg.Messages.SubmitBatch(r.Context(), r.caller, reqs, opt)
+	if err != nil {
+		return err
+	}
+	if len(items) != len(at) {
+		return fmt.Errorf("batch of %d answered with %d items", len(at), len(items))
+	}
+	for k, it := range items {
+		if it.Err != nil {
+			refuse(at[k], it.Err)
+			continue
+		}
+		links := s.links(it.Accepted.ID)
+		answer.Items[at[k]] = BatchItem{Status: http.StatusAccepted, ID: it.Accepted.ID, State: it.Accepted.State, Deliveries: it.Accepted.Deliveries, Links: &links}
+	}
+	if replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	return reply(w, http.StatusOK, answer)
+}
+
+func listMessages(s *Server, w http.ResponseWriter, r *request) error {
+	q := parseQuery(r)
+	f := domain.MessageFilter{
+		State: domain.State(q.text("state")), Scene: q.text("scene"), App: q.text("app"), User: q.text("user"),
+		Reference: q.text("reference"), Source: q.text("source"), Errcode: q.integer("errcode"),
+		Since: q.time("since"), Until: q.time("until"), Query: q.text("q"),
+		Scenes: r.caller.Scenes, Apps: r.caller.Apps, Limit: q.limit(), Cursor: q.text("cursor"),
+	}
+	if f.State != "" && !f.State.Valid() {
+		names := make([]string, 0, len(domain.States()))
+		for _, st := range domain.States() {
+			names = append(names, string(st))
+		}
+		q.add("state", "enum", "is not a state", "use one of: "+strings.Join(names, ", "), names)
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	if s.cfg.History == nil {
+		return errNoService
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	p, err := s.cfg.History.ListMessages(ctx, f)
+	if err != nil {
+		return err
+	}
+	items := make([]Message, 0, len(p.Items))
+	for _, v := range p.Items {
+		items = append(items, s.messageView(v, r.language()))
+	}
+	return reply(w, http.StatusOK, page(items, p.NextCursor))
+}
+
+// visible finds the message in the path, or says that it does not exist when
+// the caller may not see it.
+func (s *Server) visible(ctx context.Context, r *request) (domain.MessageView, error) {
+	id := r.PathValue("id")
+	if !domain.ValidID(domain.PrefixMessage, id) {
+		return domain.MessageView{}, &domain.Error{Code: domain.CodeNotFound}
+	}
+	if s.cfg.History == nil {
+		return domain.MessageView{}, errNoService
+	}
+	v, err := s.cfg.History.FindMessage(ctx, id)
+	if err == nil && !r.caller.AllowsMessage(v.Message) {
+		err = &domain.Error{Code: domain.CodeNotFound}
+	}
+	return v, err
+}
+
+func getMessage(s *Server, w http.ResponseWriter, r *request) error {
+	v, err := s.visible(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, s.messageView(v, r.language()))
+}
+
+func listRecipients(s *Server, w http.ResponseWriter, r *request) error {
+	q := parseQuery(r)
+	limit, cursor := q.limit(), q.text("cursor")
+	if err := q.err(); err != nil {
+		return err
+	}
+	v, err := s.visible(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	rows, next, err := s.cfg.History.ListRecipients(r.Context(), v.Message.ID, limit, cursor)
+	if err != nil {
+		return err
+	}
+	items := make([]Recipient, 0, len(rows))
+	for _, row := range rows {
+		items = append(items, recipientView(row))
+	}
+	return reply(w, http.StatusOK, page(items, next))
+}
+
+func listEvents(s *Server, w http.ResponseWriter, r *request) error {
+	v, err := s.visible(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	events, err := s.cfg.History.ListEvents(r.Context(), v.Message.ID)
+	if err != nil {
+		return err
+	}
+	items := make([]Event, 0, len(events))
+	for _, e := range events {
+		items = append(items, eventView(e))
+	}
+	return reply(w, http.StatusOK, page(items, ""))
+}
+
+func cancelMessage(s *Server, w http.ResponseWriter, r *request) error {
+	if err := s.decode(w, r, emptyShape, true, &struct{}{}); err != nil {
+		return err
+	}
+	v, err := s.visible(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Messages == nil {
+		return errNoService
+	}
+	if _, err := s.cfg.Messages.Cancel(r.Context(), r.caller, v.Message.ID); err != nil {
+		return err
+	}
+	if v, err = s.cfg.History.FindMessage(r.Context(), v.Message.ID); err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, s.messageView(v, r.language()))
+}
+
+type resendRequest struct {
+	Render string `json:"render,omitempty" enum:"same,latest" doc:"same (default): as it was; latest: rendered anew by the scene's live version"`
+	Only   string `json:"only,omitempty" enum:"failed,all" doc:"failed (default): those who were not reached; all: everyone"`
+}
+
+func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
+	var req resendRequest
+	if err := s.decode(w, r, resendShape, true, &req); err != nil {
+		return err
+	}
+	var bad []domain.FieldError
+	for _, c := range []struct{ pointer, got, a, b string }{{"/render", req.Render, "same", "latest"}, {"/only", req.Only, "failed", "all"}} {
+		if c.got != "" && c.got != c.a && c.got != c.b {
+			bad = append(bad, domain.FieldError{Pointer: c.pointer, Code: "enum", Args: []any{[]string{c.a, c.b}}, Message: "is not known", Fix: "use " + c.a + " or " + c.b})
+		}
+	}
+	if len(bad) > 0 {
+		return domain.Invalid(bad...)
+	}
+	v, err := s.visible(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	if s.cfg.Messages == nil {
+		return errNoService
+	}
+	a, err := s.cfg.Messages.Resend(r.Context(), r.caller, v.Message.ID, domain.ResendOptions{Latest: req.Render == "latest", All: req.Only == "all", RequestID: r.id})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/messages/"+a.ID)
+	return reply(w, http.StatusAccepted, s.acceptedView(a))
+}
+
+// ready answers for load balancers.
+func ready(s *Server, w http.ResponseWriter, r *request) error {
+	if s.cfg.Ready != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		if err := s.cfg.Ready(ctx); err != nil {
+			if _, ok := errors.AsType[*domain.Error](err); ok {
+				return err
+			}
+			return &domain.Error{Code: domain.CodeUnavailable, Detail: "not ready", Err: err}
+		}
+	}
+	return reply(w, http.StatusOK, statusOK)
+}
+
+func live(_ *Server, w http.ResponseWriter, _ *request) error {
+	return reply(w, http.StatusOK, statusOK)
+}
+
+// Status is the answer of the health routes.
+type Status struct {
+	Status string `json:"status"`
+}
+
+var statusOK = Status{Status: "ok"}

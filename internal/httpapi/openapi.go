@@ -1,0 +1,225 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"hongyan/internal/domain"
+)
+
+// apiVersion is the version of the API, not of the program.
+const apiVersion = "1"
+
+// spec is the OpenAPI description in both forms.
+type spec struct {
+	json, yaml []byte
+	api        *huma.OpenAPI
+}
+
+// What the answers of resources look like: their spec and what the server adds.
+type (
+	// AppDoc is an app as it is read.
+	AppDoc struct {
+		domain.App
+		ResourceDoc
+		Secrets []string `json:"secrets" doc:"Which secrets are set; their values are never shown"`
+		Health  Health   `json:"health"`
+	}
+	// SceneDoc is a scene as it is read.
+	SceneDoc struct {
+		domain.Scene
+		ResourceDoc
+	}
+	// AudienceDoc is an audience as it is read.
+	AudienceDoc struct {
+		domain.Audience
+		ResourceDoc
+	}
+	// ResourceDoc is what every resource carries besides its spec.
+	ResourceDoc struct {
+		Version   int64      `json:"version" doc:"Grows with each change; also the ETag. Ignored in a PUT, as are the times"`
+		CreatedAt *time.Time `json:"created_at"`
+		UpdatedAt *time.Time `json:"updated_at"`
+	}
+	batchDoc struct {
+		Messages []domain.SendRequest `json:"messages" minItems:"1" maxItems:"1000"`
+	}
+	keyOrCode struct{}
+)
+
+// Schema says that a scene or type is named by text or number.
+func (keyOrCode) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeInteger}}}
+}
+
+func listDoc(item any) any {
+	switch item.(type) {
+	case AppDoc:
+		return List[AppDoc]{}
+	case SceneDoc:
+		return List[SceneDoc]{}
+	default:
+		return List[AudienceDoc]{}
+	}
+}
+
+// newSpec builds the description from the route table.
+func newSpec() (spec, error) {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	registry.RegisterTypeAlias(reflect.TypeFor[domain.SceneRef](), reflect.TypeFor[keyOrCode]())
+	registry.RegisterTypeAlias(reflect.TypeFor[domain.TypeRef](), reflect.TypeFor[keyOrCode]())
+	api := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "Hongyan", Version: apiVersion,
+			Description: "The gateway in front of WeCom: it accepts messages durably, sends them as fast as WeCom permits, and tells the truth about each recipient.\n\n" +
+				"Every request but those under Health carries `Authorization: Bearer hy_…`. Errors are `application/problem+json`; `Accept-Language: zh` gives them in Chinese. Unknown fields are refused.",
+		},
+		Components: &huma.Components{
+			Schemas:         registry,
+			SecuritySchemes: map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key; never in a URL"}},
+		},
+	}
+	for _, tag := range []string{"Messages", "Events", "Apps", "Scenes", "Audiences", "Keys", "Lanes", "Errcodes", "Health"} {
+		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
+	}
+	problem := registry.Schema(reflect.TypeFor[Problem](), true, "")
+	for _, r := range routes() {
+		if !r.hidden {
+			api.AddOperation(operation(r, registry, problem))
+		}
+	}
+	finish(registry)
+	var out spec
+	var err error
+	out.api = api
+	if out.json, err = json.Marshal(api); err != nil {
+		return spec{}, err
+	}
+	out.yaml, err = api.YAML()
+	return out, err
+}
+
+func operation(r route, registry huma.Registry, problem *huma.Schema) *huma.Operation {
+	op := &huma.Operation{
+		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag},
+		Responses: map[string]*huma.Response{"default": {
+			Description: "A problem",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+		}},
+	}
+	if !r.public {
+		op.Security = []map[string][]string{{"key": {}}}
+		op.Description = "Needs the scope `" + r.scope + "`."
+	}
+	for _, part := range strings.Split(r.path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+		}
+	}
+	for _, p := range r.query {
+		op.Parameters = append(op.Parameters, param(p, "query"))
+	}
+	headers := slices.Clone(r.headers)
+	if r.send {
+		headers = append(headers, parameter{"Idempotency-Key", "Up to 255 characters; a repeat with the same body gets the first answer", "string"})
+	}
+	if r.etag && r.method != http.MethodGet {
+		headers = append(headers, parameter{"If-Match", "The ETag that must still be there; otherwise 412", "string"})
+	}
+	for _, h := range headers {
+		op.Parameters = append(op.Parameters, param(h, "header"))
+	}
+	switch {
+	case r.multipart:
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
+			Type: huma.TypeObject, Required: []string{"media"},
+			Properties: map[string]*huma.Schema{"media": {Type: huma.TypeString, Format: "binary"}},
+		}}}}
+	case r.body != nil && r.body != struct{}{}:
+		op.RequestBody = &huma.RequestBody{Required: !r.optional, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: registry.Schema(reflect.TypeOf(r.body), true, r.id+"Body")},
+		}}
+	}
+	ok := &huma.Response{Description: http.StatusText(r.status)}
+	if r.answer != nil {
+		kind := "application/json"
+		if r.stream {
+			kind = "text/event-stream"
+		}
+		ok.Content = map[string]*huma.MediaType{kind: {Schema: registry.Schema(reflect.TypeOf(r.answer), true, r.id+"Answer")}}
+	}
+	if r.etag && r.method != http.MethodDelete {
+		ok.Headers = map[string]*huma.Param{"ETag": {Description: "The version", Schema: &huma.Schema{Type: huma.TypeString}}}
+	}
+	op.Responses[strconv.Itoa(r.status)] = ok
+	switch {
+	case r.method == http.MethodPut:
+		created := *ok
+		created.Description = "Created"
+		op.Responses["201"] = &created
+	case r.id == "sendMessage":
+		op.Responses["200"] = &huma.Response{Description: "The finished message (wait), or the plan (dry_run)", Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
+			registry.Schema(reflect.TypeFor[Message](), true, ""), registry.Schema(reflect.TypeFor[domain.DryRun](), true, ""),
+		}}}}}
+	}
+	return op
+}
+
+func param(p parameter, in string) *huma.Param {
+	s := &huma.Schema{Type: p.kind}
+	if p.kind == "date-time" {
+		s = &huma.Schema{Type: huma.TypeString, Format: p.kind}
+	}
+	return &huma.Param{Name: p.name, In: in, Description: p.doc, Schema: s}
+}
+
+// finish says what Go types cannot: which lists are never null, which objects
+// may be, and what the states are.
+func finish(registry huma.Registry) {
+	states := make([]any, 0, len(domain.States()))
+	for _, s := range domain.States() {
+		states = append(states, string(s))
+	}
+	for name, schema := range registry.Map() {
+		for field, p := range schema.Properties {
+			switch {
+			case p.Type == huma.TypeArray:
+				p.Nullable = false
+			case field == "response_code" || field == "would_wait":
+				schema.Properties[field] = &huma.Schema{OneOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}, Description: p.Description}
+			case field == "state" && name != "Health":
+				p.Enum = states
+			}
+		}
+		if strings.HasSuffix(name, "Body") { // the key stands in the path
+			schema.Required = slices.DeleteFunc(schema.Required, func(f string) bool { return f == "key" })
+		}
+	}
+}
+
+func openapiJSON(s *Server, w http.ResponseWriter, _ *request) error {
+	return s.static(w, "application/json", func(sp spec) []byte { return sp.json })
+}
+
+func openapiYAML(s *Server, w http.ResponseWriter, _ *request) error {
+	return s.static(w, "application/yaml", func(sp spec) []byte { return sp.yaml })
+}
+
+func (s *Server) static(w http.ResponseWriter, kind string, part func(spec) []byte) error {
+	sp, err := s.spec()
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(part(sp))
+	return nil
+}

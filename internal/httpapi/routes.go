@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"hongyan/internal/domain"
+)
+
+// handler answers a request or returns an error that becomes a problem.
+type handler func(s *Server, w http.ResponseWriter, r *request) error
+
+// route is one line of the table from which the mux, the OpenAPI description
+// and the access tests are made.
+type route struct {
+	method, path string
+	scope        string // of the key
+	public       bool   // no key at all
+	id           string // operationId
+	summary      string
+	tag          string
+	limit        int64 // of the body
+	body         any   // a value of the body's type; nil: no body
+	optional     bool  // the body may be empty
+	multipart    bool  // the body is a file
+	status       int   // of success
+	answer       any   // a value of the answer's type; nil: none
+	query        []parameter
+	headers      []parameter
+	etag         bool // takes If-Match, gives ETag
+	send         bool // takes Idempotency-Key
+	namesInBody  bool // an unknown scene or app is a wrong field (422), not a wrong path (404)
+	stream       bool // answers server-sent events
+	hidden       bool // not in the OpenAPI description
+	quiet        bool // logged at debug level
+	handle       handler
+}
+
+type parameter struct{ name, doc, kind string }
+
+func (r *route) parameterNames() []string {
+	out := make([]string, len(r.query))
+	for i, p := range r.query {
+		out[i] = p.name
+	}
+	return out
+}
+
+var paging = []parameter{
+	{"limit", "How many items, 1 to 200; default 50", "integer"},
+	{"cursor", "next_cursor of the page before", "string"},
+}
+
+// routes lists every route.
+func routes() []route {
+	const (
+		get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+		sendScope, read     = domain.ScopeSend, domain.ScopeRead
+		operate, configure  = domain.ScopeOperate, domain.ScopeConfigure
+		admin               = domain.ScopeAdmin
+	)
+	table := []route{
+		{method: post, path: "/v1/messages", scope: sendScope, id: "sendMessage", tag: "Messages", summary: "Send a message", limit: limitMessages,
+			body: domain.SendRequest{}, status: 202, answer: Accepted{}, send: true, namesInBody: true, handle: send,
+			query: []parameter{{"wait", "Wait for the end, at most 30s: 5s, 500ms. Answers 200 with the message if it ends in time", "string"}}},
+		{method: post, path: "/v1/messages/batch", scope: sendScope, id: "sendBatch", tag: "Messages", summary: "Send up to 1000 messages in one commit", limit: limitMessages,
+			body: batchDoc{}, status: 200, answer: BatchAnswer{}, send: true, namesInBody: true, handle: sendBatch},
+		{method: get, path: "/v1/messages", scope: read, id: "listMessages", tag: "Messages", summary: "Search messages, newest first", status: 200, answer: List[Message]{}, handle: listMessages,
+			query: append([]parameter{
+				{"state", "A message state", "string"}, {"scene", "A scene's key", "string"}, {"app", "An app's key", "string"},
+				{"user", "A member's id, in any case", "string"}, {"reference", "The caller's own number", "string"},
+				{"source", "api, resend, digest…", "string"}, {"errcode", "WeCom's errcode of an attempt", "integer"},
+				{"since", "Created at or after this time", "date-time"}, {"until", "Created before this time", "date-time"},
+				{"q", "Text in title or body", "string"},
+			}, paging...)},
+		{method: get, path: "/v1/messages/{id}", scope: read, id: "getMessage", tag: "Messages", summary: "One message with its deliveries and attempts", status: 200, answer: Message{}, handle: getMessage},
+		{method: get, path: "/v1/messages/{id}/recipients", scope: read, id: "listRecipients", tag: "Messages", summary: "What became of each recipient", status: 200, answer: List[Recipient]{}, query: paging, handle: listRecipients},
+		{method: get, path: "/v1/messages/{id}/events", scope: read, id: "listMessageEvents", tag: "Messages", summary: "The timeline of a message", status: 200, answer: List[Event]{}, handle: listEvents},
+		{method: post, path: "/v1/messages/{id}/cancel", scope: operate, id: "cancelMessage", tag: "Messages", summary: "Cancel what is not yet being sent", body: struct{}{}, optional: true, status: 200, answer: Message{}, handle: cancelMessage},
+		{method: post, path: "/v1/messages/{id}/resend", scope: operate, id: "resendMessage", tag: "Messages", summary: "Send a message again as a new one", body: resendRequest{}, optional: true, status: 202, answer: Accepted{}, handle: resendMessage},
+		{method: get, path: "/v1/events/stream", scope: read, id: "streamEvents", tag: "Events", summary: "Follow all events (server-sent events); Last-Event-ID goes on where a stream broke off", status: 200, answer: Event{}, stream: true, handle: stream,
+			query:   []parameter{{"last_event_id", "For clients that cannot set the header Last-Event-ID", "integer"}},
+			headers: []parameter{{"Last-Event-ID", "The id of the last event seen", "integer"}}},
+		{method: post, path: "/v1/media", scope: sendScope, id: "uploadMedia", tag: "Messages", summary: "Upload a media file of up to 20 MiB", limit: limitMedia, multipart: true, status: 201, answer: Upload{}, handle: uploadMedia},
+	}
+	for _, k := range []struct {
+		kind         domain.ResourceKind
+		path, name   string
+		tag          string
+		body, answer any
+		put          handler
+	}{
+		{domain.ResourceApp, "/v1/apps", "App", "Apps", appBody{}, AppDoc{}, putApp},
+		{domain.ResourceScene, "/v1/scenes", "Scene", "Scenes", sceneBody{}, SceneDoc{}, putScene},
+		{domain.ResourceAudience, "/v1/audiences", "Audience", "Audiences", audienceBody{}, AudienceDoc{}, putAudience},
+	} {
+		table = append(table,
+			route{method: get, path: k.path, scope: read, id: "list" + k.name + "s", tag: k.tag, summary: "List " + k.path[4:], status: 200, answer: listDoc(k.answer), query: paging, handle: listResources(k.kind)},
+			route{method: get, path: k.path + "/{key}", scope: read, id: "get" + k.name, tag: k.tag, summary: "Read one", status: 200, answer: k.answer, etag: true, handle: getResource(k.kind)},
+			route{method: put, path: k.path + "/{key}", scope: configure, id: "put" + k.name, tag: k.tag, summary: "Create or replace one (201 or 200)", body: k.body, status: 200, answer: k.answer, etag: true, handle: k.put, namesInBody: true},
+			route{method: del, path: k.path + "/{key}", scope: configure, id: "delete" + k.name, tag: k.tag, summary: "Delete one", status: 204, etag: true, handle: deleteResource(k.kind)},
+		)
+	}
+	table = append(table,
+		route{method: post, path: "/v1/apps/{key}/pause", scope: operate, id: "pauseApp", tag: "Apps", summary: "Stop sending through an app; its messages wait", body: struct{}{}, optional: true, status: 200, answer: AppHealth{}, handle: operateApp(pauseApp)},
+		route{method: post, path: "/v1/apps/{key}/resume", scope: operate, id: "resumeApp", tag: "Apps", summary: "Go on, and probe a blocked app at once", body: struct{}{}, optional: true, status: 200, answer: AppHealth{}, handle: operateApp(resumeApp)},
+		route{method: post, path: "/v1/apps/{key}/test", scope: operate, id: "testApp", tag: "Apps", summary: "Ask WeCom whether the app works", body: struct{}{}, optional: true, status: 200, answer: AppTest{}, handle: operateApp(testApp)},
+		route{method: get, path: "/v1/scenes/{key}/versions", scope: read, id: "listSceneVersions", tag: "Scenes", summary: "The history of a scene, newest first", status: 200, answer: List[SceneVersion]{}, query: paging, handle: listSceneVersions},
+		route{method: get, path: "/v1/scenes/{key}/versions/{version}", scope: read, id: "getSceneVersion", tag: "Scenes", summary: "A scene as it was", status: 200, answer: SceneDoc{}, handle: getSceneVersion},
+		route{method: post, path: "/v1/scenes/{key}/rollback", scope: configure, id: "rollbackScene", tag: "Scenes", summary: "Make an old version live again, as a new version", body: rollbackRequest{}, status: 200, answer: SceneDoc{}, handle: rollbackScene},
+		route{method: post, path: "/v1/scenes/{key}/preview", scope: read, id: "previewScene", tag: "Scenes", summary: "Render a scene, a version or a draft without sending", body: previewRequest{}, status: 200, answer: domain.DryRun{}, handle: previewScene},
+		route{method: post, path: "/v1/keys", scope: admin, id: "createKey", tag: "Keys", summary: "Make an API key; the answer shows it for the only time", body: keyRequest{}, status: 201, answer: Key{}, handle: createKey},
+		route{method: get, path: "/v1/keys", scope: admin, id: "listKeys", tag: "Keys", summary: "List keys", status: 200, answer: List[Key]{}, query: paging, handle: listKeys},
+		route{method: get, path: "/v1/keys/{id}", scope: admin, id: "getKey", tag: "Keys", summary: "Read one", status: 200, answer: Key{}, handle: getKey},
+		route{method: del, path: "/v1/keys/{id}", scope: admin, id: "revokeKey", tag: "Keys", summary: "Revoke a key", status: 204, handle: revokeKey},
+		route{method: get, path: "/v1/lanes", scope: read, id: "listLanes", tag: "Lanes", summary: "What waits where, and why", status: 200, answer: List[Lane]{}, handle: listLanes},
+		route{method: get, path: "/v1/errcodes", scope: read, id: "listErrcodes", tag: "Errcodes", summary: "WeCom's error codes", status: 200, answer: List[Errcode]{}, query: paging, handle: listErrcodes},
+		route{method: get, path: "/v1/errcodes/{code}", scope: read, id: "getErrcode", tag: "Errcodes", summary: "What one of WeCom's error codes means and what to do", status: 200, answer: Errcode{}, handle: getErrcode},
+		route{method: get, path: "/livez", public: true, id: "live", tag: "Health", summary: "The process runs", status: 200, answer: Status{}, quiet: true, handle: live},
+		route{method: get, path: "/readyz", public: true, id: "ready", tag: "Health", summary: "It can accept messages", status: 200, answer: Status{}, quiet: true, handle: ready},
+		route{method: get, path: "/openapi.json", public: true, hidden: true, handle: openapiJSON},
+		route{method: get, path: "/openapi.yaml", public: true, hidden: true, handle: openapiYAML},
+		route{method: get, path: "/docs", public: true, hidden: true, handle: docsPage},
+		route{method: get, path: "/docs/errors", public: true, hidden: true, handle: errorsPage},
+	)
+	for i := range table {
+		if table[i].limit == 0 {
+			table[i].limit = limitDefault
+		}
+	}
+	return table
+}

@@ -1,0 +1,330 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/i18n"
+)
+
+// Config sets up a Server. Services may be nil: their routes answer 503.
+type Config struct {
+	Messages  Messages
+	History   History
+	Events    Events
+	Resources Resources
+	Scenes    Scenes
+	Apps      Apps
+	Lanes     Lanes
+	Uploads   Uploads
+	Keys      Keys
+
+	Ready     func(context.Context) error // nil: always ready
+	PublicURL string                      // without a slash at the end; empty: links are relative
+	Log       *slog.Logger                // nil: none
+	Meter     Meter                       // nil: none
+	Fallback  http.Handler                // for paths that are not the API's; nil: a 404 problem
+
+	BodyTimeout time.Duration // how long a body of up to 1 MiB may take; 0: 10 s
+	KeyRate     float64       // requests a second that one key may make; 0: no limit
+	KeyBurst    int           // how many at once; 0: one second's worth
+	Streams     int           // open event streams; 0: 256
+}
+
+const (
+	defaultBodyTimeout = 10 * time.Second
+	readyTimeout       = 2 * time.Second
+	readTimeout        = 10 * time.Second // of a handler that only reads
+)
+
+// Server is the API as an http.Handler. Safe for concurrent use; Close ends
+// the event streams.
+type Server struct {
+	cfg      Config
+	mux      *http.ServeMux
+	origin   *http.CrossOriginProtection
+	ids      domain.IDs
+	hub      *hub
+	limiters sync.Map             // key id → *rate.Limiter; as many as there are keys
+	spec     func() (spec, error) // built at the first request for it
+}
+
+// New makes a Server.
+func New(cfg Config) *Server {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.BodyTimeout <= 0 {
+		cfg.BodyTimeout = defaultBodyTimeout
+	}
+	if cfg.KeyBurst <= 0 {
+		cfg.KeyBurst = max(1, int(cfg.KeyRate))
+	}
+	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), hub: newHub(cfg.Events, cfg.Streams, cfg.Log)}
+	s.spec = sync.OnceValues(newSpec)
+	s.register(routes())
+	return s
+}
+
+// Close ends the event streams and waits for their feed.
+func (s *Server) Close() { s.hub.close() }
+
+// HTTPServer returns a server for the main listener with the limits on slow
+// and large headers set. Bodies have their own, per route; answers have none,
+// because of event streams.
+func HTTPServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    12 << 10, // net/http adds 4 KiB
+	}
+}
+
+// register puts every route into the mux, and for every path the answers to
+// other methods.
+func (s *Server) register(table []route) {
+	allowed := map[string][]string{}
+	for i := range table {
+		r := &table[i]
+		s.mux.Handle(r.method+" "+r.path, s.serve(r))
+		allowed[r.path] = append(allowed[r.path], r.method)
+		if r.method == http.MethodGet {
+			allowed[r.path] = append(allowed[r.path], http.MethodHead)
+		}
+	}
+	for path, methods := range allowed {
+		allow := strings.Join(methods, ", ")
+		s.mux.Handle(path, s.serve(&route{path: path, public: true, handle: func(_ *Server, w http.ResponseWriter, _ *request) error {
+			w.Header().Set("Allow", allow)
+			return &domain.Error{Code: domain.CodeMethodNotAllowed, Args: []any{allow}, Detail: "this path knows " + allow}
+		}}))
+	}
+	fallback := s.cfg.Fallback
+	if fallback == nil {
+		fallback = s.serve(&route{path: "/", public: true, handle: notFound})
+	}
+	s.mux.Handle("/", fallback)
+	s.mux.Handle("/v1/", s.serve(&route{path: "/v1/", public: true, handle: notFound}))
+}
+
+func notFound(*Server, http.ResponseWriter, *request) error {
+	return &domain.Error{Code: domain.CodeNotFound}
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p := r.URL.Path; strings.Contains(p, "//") || strings.Contains(p, "/.") {
+		if strings.HasPrefix(p, "/v1/") || strings.HasPrefix(p, "//") {
+			// The mux would redirect; a call with a body must not be moved.
+			s.serve(&route{path: "/", public: true, handle: notFound}).ServeHTTP(w, r)
+			return
+		}
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// request is a request with what the edge knows of it.
+type request struct {
+	*http.Request
+	route  *route
+	id     string
+	caller domain.Caller
+	lang   i18n.Lang // empty: not looked at yet
+}
+
+func (r *request) language() i18n.Lang {
+	if r.lang == "" {
+		r.lang = i18n.Choose(r.Header.Get("Accept-Language"))
+	}
+	return r.lang
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+var (
+	nosniff    = []string{"nosniff"}
+	noStore    = []string{"no-store"}
+	noReferrer = []string{"no-referrer"}
+	lockedDown = []string{"default-src 'none'; frame-ancestors 'none'"}
+)
+
+// serve wraps a route: it names the request, keeps panics in, checks who asks,
+// answers errors, logs one line and counts.
+func (s *Server) serve(rt *route) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, hr *http.Request) {
+		start := time.Now()
+		w := &recorder{ResponseWriter: rw}
+		r := &request{Request: hr, route: rt, id: requestID(hr, &s.ids)}
+		h := w.Header()
+		h["X-Request-Id"] = []string{r.id}
+		h["X-Content-Type-Options"] = nosniff
+		h["Cache-Control"] = noStore
+		h["Referrer-Policy"] = noReferrer
+		h["Content-Security-Policy"] = lockedDown
+
+		err := s.call(w, r)
+		if err != nil && w.status == 0 {
+			s.fail(w, r, err)
+		}
+		s.note(r, w, err, time.Since(start))
+	})
+}
+
+// call runs the checks and the handler; a panic becomes an error.
+func (s *Server) call(w *recorder, r *request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+				panic(p)
+			}
+			s.cfg.Log.Error("panic in a handler", "request_id", r.id, "route", r.route.path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &domain.Error{Code: domain.CodeInternal, Err: errors.New("panic")}
+		}
+	}()
+	if err := keyInURL(r.URL); err != nil {
+		return err
+	}
+	if err := s.origin.Check(r.Request); err != nil {
+		return &domain.Error{Code: domain.CodeForbidden, Detail: "a page of another origin may not send this request", Err: err}
+	}
+	if !r.route.public {
+		if err := s.authorize(w, r); err != nil {
+			return err
+		}
+	}
+	return r.route.handle(s, w, r)
+}
+
+// authorize finds the caller and checks the route's scope.
+func (s *Server) authorize(w http.ResponseWriter, r *request) error {
+	if s.cfg.Keys == nil {
+		return errNoService
+	}
+	scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return &domain.Error{Code: domain.CodeUnauthorized}
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		remote = netip.AddrPort{} // a Unix socket: belongs to no network
+	}
+	r.caller, err = s.cfg.Keys.Authenticate(r.Context(), strings.TrimSpace(key), remote.Addr())
+	if err != nil {
+		return err
+	}
+	if !r.caller.Can(r.route.scope) {
+		return &domain.Error{Code: domain.CodeForbidden, Args: []any{r.route.scope}, Detail: "this needs the scope " + r.route.scope}
+	}
+	return s.limit(w, r.caller.KeyID)
+}
+
+// limit holds a key to its rate.
+func (s *Server) limit(w http.ResponseWriter, keyID string) error {
+	if s.cfg.KeyRate <= 0 {
+		return nil
+	}
+	v, ok := s.limiters.Load(keyID)
+	if !ok {
+		v, _ = s.limiters.LoadOrStore(keyID, rate.NewLimiter(rate.Limit(s.cfg.KeyRate), s.cfg.KeyBurst))
+	}
+	l := v.(*rate.Limiter) //nolint:errcheck // only limiters are stored
+	now := time.Now()
+	if l.AllowN(now, 1) {
+		return nil
+	}
+	wait := int((1-l.TokensAt(now))/s.cfg.KeyRate) + 1
+	h := w.Header()
+	h.Set("Retry-After", fmt.Sprint(wait))
+	h.Set("RateLimit", fmt.Sprintf(`"key";r=0;t=%d`, wait))
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"key";q=%d;w=1`, s.cfg.KeyBurst))
+	return &domain.Error{Code: domain.CodeRateLimited}
+}
+
+// errNoService answers for a part that is not there.
+var errNoService error = &domain.Error{Code: domain.CodeUnavailable, Detail: "this part of the gateway is not running"}
+
+// note logs and counts a request.
+func (s *Server) note(r *request, w *recorder, err error, took time.Duration) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	if s.cfg.Meter != nil {
+		s.cfg.Meter.Request(r.route.path, knownMethod(r.Method), w.status, took)
+	}
+	level := slog.LevelInfo
+	switch {
+	case w.status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case r.route.quiet:
+		level = slog.LevelDebug
+	}
+	if !s.cfg.Log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", cut(r.URL.Path, 300)), slog.Int("status", w.status),
+		slog.Duration("duration", took), slog.Int64("bytes", w.bytes), slog.String("request_id", r.id),
+		slog.String("remote", r.RemoteAddr),
+	}
+	if r.caller.KeyID != "" {
+		attrs = append(attrs, slog.String("key_id", r.caller.KeyID))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	s.cfg.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// knownMethod keeps strangers' words out of the metrics.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete:
+		return m
+	default:
+		return "other"
+	}
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/i18n"
+	"hongyan/wecom"
+)
+
+// Message is a message as the API shows it.
+type Message struct {
+	ID            string                 `json:"id"`
+	State         domain.State           `json:"state"`
+	WaitReason    *domain.WaitReason     `json:"wait_reason" doc:"Why it is not being sent now, while it is not final"`
+	NextAttemptAt *time.Time             `json:"next_attempt_at"`
+	Scene         *string                `json:"scene"`
+	SceneVersion  *int                   `json:"scene_version"`
+	App           *string                `json:"app"`
+	Type          string                 `json:"type" doc:"WeCom's msgtype"`
+	Title         string                 `json:"title"`
+	Priority      string                 `json:"priority"`
+	Source        string                 `json:"source" doc:"api, resend, digest or the key of an inlet"`
+	Reference     *string                `json:"reference"`
+	DigestKey     *string                `json:"digest_key"`
+	MergedInto    *string                `json:"merged_into"`
+	ResendOf      *string                `json:"resend_of"`
+	KeyID         *string                `json:"key_id"`
+	RequestID     *string                `json:"request_id"`
+	CreatedAt     time.Time              `json:"created_at"`
+	SendAt        *time.Time             `json:"send_at"`
+	ExpiresAt     *time.Time             `json:"expires_at"`
+	FinishedAt    *time.Time             `json:"finished_at"`
+	Recipients    domain.RecipientCounts `json:"recipients"`
+	Deliveries    []Delivery             `json:"deliveries"`
+	Links         Links                  `json:"links"`
+}
+
+// Links lead to the same thing elsewhere.
+type Links struct {
+	Self    string `json:"self"`
+	Console string `json:"console"`
+}
+
+// Delivery is one planned call to WeCom with its tries.
+type Delivery struct {
+	ID            string             `json:"id"`
+	Lane          string             `json:"lane"`
+	State         domain.State       `json:"state"`
+	WaitReason    *domain.WaitReason `json:"wait_reason"`
+	NextAttemptAt *time.Time         `json:"next_attempt_at"`
+	Recipients    int                `json:"recipients"`
+	MsgID         *string            `json:"msgid"`
+	ResponseCode  *ResponseCode      `json:"response_code" doc:"Whether a template card can still be updated; the code itself is never shown"`
+	Attempts      []Attempt          `json:"attempts"`
+}
+
+// ResponseCode tells of WeCom's single-use code for updating a card.
+type ResponseCode struct {
+	Available bool      `json:"available"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// responseCodeLife is how long WeCom honours a response_code.
+const responseCodeLife = 72 * time.Hour
+
+// Attempt is one call.
+type Attempt struct {
+	N          int       `json:"n"`
+	Node       string    `json:"node"`
+	StartedAt  time.Time `json:"started_at"`
+	DurationMS float64   `json:"duration_ms"`
+	Class      string    `json:"class"`
+	HTTPStatus int       `json:"http_status"`
+	Errcode    int       `json:"errcode"`
+	Errmsg     string    `json:"errmsg"`
+	Explain    *string   `json:"explain" doc:"What it means and what to do, in the language of Accept-Language"`
+}
+
+// Recipient is one address and its outcome.
+type Recipient struct {
+	Kind       domain.RecipientKind `json:"kind"`
+	ID         string               `json:"id"`
+	Outcome    domain.Outcome       `json:"outcome"`
+	Reason     *string              `json:"reason"`
+	Errcode    int                  `json:"errcode"`
+	DeliveryID string               `json:"delivery_id"`
+	At         *time.Time           `json:"at"`
+}
+
+// Event is one fact of a timeline.
+type Event struct {
+	Seq        int64           `json:"seq"`
+	Type       string          `json:"type"`
+	MessageID  *string         `json:"message_id"`
+	DeliveryID *string         `json:"delivery_id"`
+	At         time.Time       `json:"at"`
+	Data       json.RawMessage `json:"data"`
+}
+
+// List is one page.
+type List[T any] struct {
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"next_cursor" doc:"Pass it as cursor to get the next page; null at the end"`
+}
+
+func page[T any](items []T, next string) List[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return List[T]{Items: items, NextCursor: orNil(next)}
+}
+
+func orNil[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (s *Server) links(id string) Links {
+	return Links{Self: "/v1/messages/" + id, Console: s.cfg.PublicURL + "/console/messages/" + id}
+}
+
+func (s *Server) messageView(v domain.MessageView, lang i18n.Lang) Message {
+	m := v.Message
+	state := v.State
+	if state == "" {
+		state = m.State
+	}
+	out := Message{
+		ID: m.ID, State: state, Scene: orNil(m.Scene), SceneVersion: orNil(m.SceneVersion), App: orNil(m.App),
+		Type: m.Type, Title: m.Title, Priority: m.Priority.String(), Source: m.Source, Reference: orNil(m.Reference),
+		DigestKey: orNil(m.DigestKey), MergedInto: orNil(m.MergedInto), ResendOf: orNil(m.ResendOf), KeyID: orNil(m.KeyID),
+		RequestID: orNil(m.RequestID), CreatedAt: m.CreatedAt.UTC(), SendAt: timeOrNil(m.SendAt), ExpiresAt: timeOrNil(m.ExpiresAt),
+		FinishedAt: timeOrNil(m.FinishedAt), Recipients: v.Counts, Links: s.links(m.ID), Deliveries: make([]Delivery, 0, len(v.Deliveries)),
+	}
+	if !state.Final() {
+		out.WaitReason, out.NextAttemptAt = orNil(v.WaitReason), timeOrNil(v.NextAttemptAt)
+	}
+	for i := range v.Deliveries {
+		out.Deliveries = append(out.Deliveries, deliveryView(&v.Deliveries[i], lang))
+	}
+	return out
+}
+
+func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
+	d := &v.Delivery
+	out := Delivery{ID: d.ID, Lane: d.Lane, State: d.State, Recipients: d.Recipients, Attempts: make([]Attempt, 0, len(v.Attempts))}
+	if d.State == domain.StateQueued || d.State == domain.StateScheduled {
+		out.WaitReason, out.NextAttemptAt = orNil(d.WaitReason), timeOrNil(d.DueAt)
+	}
+	for i := range v.Attempts {
+		a := &v.Attempts[i]
+		out.Attempts = append(out.Attempts, Attempt{
+			N: a.N, Node: a.Node, StartedAt: a.StartedAt.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
+			Class: a.Class, HTTPStatus: a.HTTPStatus, Errcode: a.Errcode, Errmsg: a.Errmsg, Explain: explain(a, lang),
+		})
+		if a.MsgID != "" {
+			out.MsgID = &a.MsgID
+		}
+		if a.ResponseCode != "" {
+			ends := a.StartedAt.Add(responseCodeLife).UTC()
+			out.ResponseCode = &ResponseCode{Available: time.Now().Before(ends), ExpiresAt: ends}
+		}
+	}
+	return out
+}
+
+// transport explains the classes that carry no errcode.
+var transport = map[string]i18n.Pair{
+	string(wecom.ClassNotSent):   {EN: "WeCom could not be reached; nothing was sent. It is tried again.", ZH: "无法连接企业微信,消息没有发出,会自动重试。"},
+	string(wecom.ClassAmbiguous): {EN: "The connection broke before WeCom answered: it may or may not have the message. The same bytes are repeated under WeCom's duplicate check.", ZH: "在企业微信应答之前连接中断,消息可能已送达也可能没有。会在企业微信的重复检查保护下重发相同内容。"},
+}
+
+// explain says in words what WeCom's answer means; nil when all is well.
+func explain(a *domain.Attempt, lang i18n.Lang) *string {
+	if a.Errcode == 0 {
+		if p, ok := transport[a.Class]; ok {
+			return orNil(p.In(lang))
+		}
+		return nil
+	}
+	e, ok := wecom.Lookup(a.Errcode)
+	if !ok {
+		return nil
+	}
+	x, gap := e.EN, " "
+	if lang == i18n.ZH {
+		x, gap = e.ZH, ""
+	}
+	return orNil(strings.TrimSpace(sentence(x.Meaning, lang) + gap + sentence(x.Fix, lang)))
+}
+
+func sentence(s string, lang i18n.Lang) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "。") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	if lang == i18n.ZH {
+		return s + "。"
+	}
+	return s + "."
+}
+
+func recipientView(r domain.Recipient) Recipient {
+	return Recipient{Kind: r.Kind, ID: r.ID, Outcome: r.Outcome, Reason: orNil(r.Reason), Errcode: r.Errcode, DeliveryID: r.DeliveryID, At: timeOrNil(r.At)}
+}
+
+func eventView(e domain.Event) Event {
+	data := e.Data
+	if len(data) == 0 {
+		data = json.RawMessage("{}")
+	}
+	return Event{Seq: e.Seq, Type: e.Type, MessageID: orNil(e.MessageID), DeliveryID: orNil(e.DeliveryID), At: e.At.UTC(), Data: data}
+}
