@@ -135,8 +135,12 @@ func CheckURL(u *url.URL) error {
 	return nil
 }
 
-// plain takes the URL out of an error of net/http.
+// plain takes the URL out of an error of net/http, and from a refusal the
+// address, which would tell a stranger what a private name resolves to.
 func plain(err error) error {
+	if errors.Is(err, ErrRefused) {
+		return fmt.Errorf("%w: it is not public, or its port is not for the web", ErrRefused)
+	}
 	for {
 		u, ok := errors.AsType[*url.Error](err)
 		if !ok || u.Err == nil {
