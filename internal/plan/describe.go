@@ -78,28 +78,7 @@ var entities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&#34;", `"`, "&quo
 func plain(s string) string {
 	s = s[:min(len(s), maxTextForScan)]
 	if strings.IndexByte(s, '<') >= 0 {
-		var b strings.Builder
-		for s != "" {
-			i := strings.IndexByte(s, '<')
-			j := -1
-			if i >= 0 {
-				j = strings.IndexByte(s[i:], '>')
-			}
-			if j < 0 {
-				b.WriteString(s)
-				break
-			}
-			b.WriteString(s[:i])
-			if tag := s[i : i+j+1]; isTag(tag) {
-				if strings.HasPrefix(tag, "<br") || strings.HasPrefix(tag, "</div") {
-					b.WriteByte('\n')
-				}
-			} else {
-				b.WriteString(tag)
-			}
-			s = s[i+j+1:]
-		}
-		s = b.String()
+		s = withoutTags(s)
 	}
 	if strings.IndexByte(s, '&') >= 0 {
 		s = entities.Replace(s)
@@ -107,8 +86,27 @@ func plain(s string) string {
 	return strings.TrimSpace(strings.ToValidUTF8(s, ""))
 }
 
-// isTag tells <div …> and </a> from "1 < 2 and 3 > 2".
-func isTag(s string) bool {
-	c := s[1]
-	return c == '/' || ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z')
+// withoutTags drops tags; those that end a line become one.
+func withoutTags(s string) string {
+	var b strings.Builder
+	for s != "" {
+		i := strings.IndexByte(s, '<')
+		if i < 0 {
+			b.WriteString(s)
+			break
+		}
+		b.WriteString(s[:i])
+		s = s[i:]
+		end := strings.IndexByte(s, '>')
+		if end < 0 || !startsTag(s) {
+			b.WriteByte('<')
+			s = s[1:]
+			continue
+		}
+		if strings.HasPrefix(s, "<br") || strings.HasPrefix(s, "</div") {
+			b.WriteByte('\n')
+		}
+		s = s[end+1:]
+	}
+	return b.String()
 }

@@ -33,8 +33,19 @@ func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
 	if len(content) == 0 || content[0] != '{' || !json.Valid(content) {
 		return c, []domain.FieldError{field("/content", "type", "is not an object", "give the object that WeCom documents under this msgtype", "object", "other")}
 	}
+	if !utf8.Valid(content) {
+		return c, []domain.FieldError{field("/content", "utf8", "is not valid UTF-8", "encode the text as UTF-8")}
+	}
 	r := &rewriter{ctx: ctx, kind: in.Type, resolver: in.Media}
-	content, err := r.value(make([]byte, 0, min(len(content), MaxContent)), content, "", 0)
+	var err error
+	if simple(content) {
+		var b bytes.Buffer
+		b.Grow(len(content))
+		err = json.Compact(&b, content)
+		content = b.Bytes()
+	} else {
+		content, err = r.value(make([]byte, 0, min(len(content), MaxContent)), content, "", 0)
+	}
 	if err != nil {
 		return c, contentError(err)
 	}
@@ -67,6 +78,13 @@ func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
 	return c, nil
 }
 
+// simple reports whether the rewriter would only take white space out: most
+// contents hold no media object, no \u escape and no deep nesting.
+func simple(content []byte) bool {
+	return !bytes.Contains(content, []byte(`"media"`)) && !bytes.Contains(content, []byte(`\u`)) &&
+		bytes.Count(content, []byte{'{'})+bytes.Count(content, []byte{'['}) <= maxDepth
+}
+
 func contentError(err error) []domain.FieldError {
 	if errors.Is(err, errDeep) {
 		return []domain.FieldError{field("/content", "depth", "is nested too deeply", "give a flatter object", maxDepth)}
@@ -81,7 +99,7 @@ func judge(in Input, r *rewriter, content []byte, c *fitted) (split int, edits m
 		if r.at[v.Pointer] {
 			continue // a placeholder is neither an id nor a URL yet
 		}
-		long := v.Code == "max_bytes" || v.Code == "max_chars"
+		long := v.Code == "max_bytes" || v.Code == "max_length"
 		whole := (in.Type == wecom.KindText || in.Type == wecom.KindMarkdown) && v.Pointer == "/content"
 		switch {
 		case !long || v.Limit <= 0 || in.Overflow == "reject" || (!v.Cuttable && !whole):
@@ -94,7 +112,7 @@ func judge(in Input, r *rewriter, content []byte, c *fitted) (split int, edits m
 			}
 			edits[v.Pointer] = cutter(in.Type, v)
 			unit := "bytes"
-			if v.Code == "max_chars" {
+			if v.Code == "max_length" {
 				unit = "characters"
 			}
 			c.warnings = append(c.warnings, fmt.Sprintf("/content%s is cut from %d to %d %s", v.Pointer, v.Got, v.Limit, unit))
@@ -113,13 +131,13 @@ func violation(v wecom.Violation) domain.FieldError {
 
 func cutter(kind wecom.Kind, v wecom.Violation) func(string) string {
 	size := func(s string) int { return len(s) }
-	if v.Code == "max_chars" {
+	if v.Code == "max_length" {
 		size = utf8.RuneCountInString
 	}
 	if kind == wecom.KindTextCard && v.Pointer == "/description" {
 		return func(s string) string { return cutHTML(s, v.Limit, size) }
 	}
-	if v.Code == "max_chars" {
+	if v.Code == "max_length" {
 		return func(s string) string { return cutChars(s, v.Limit) }
 	}
 	return func(s string) string { return wecom.CutBytes(s, v.Limit, mark) }
@@ -247,7 +265,7 @@ func splitText(s string, limit int) []string {
 	var parts []string
 	for len(s) > limit && len(parts) <= MaxParts {
 		end := len(wecom.SplitBytes(s[:min(len(s), limit+64)], limit)[0])
-		if i := openElement(s[:end]); i >= limit/4 {
+		if i := torn(s, end); i >= limit/4 {
 			parts = append(parts, strings.TrimRight(s[:i], " \t\r\n"))
 			s = s[i:]
 			continue
@@ -266,13 +284,29 @@ func splitText(s string, limit int) []string {
 	return parts
 }
 
-// openElement finds a link or font that starts in s and does not end there; -1
-// when there is none.
-func openElement(s string) int {
-	for _, tag := range []string{"a", "font"} {
-		if i := strings.LastIndex(s, "<"+tag+" "); i >= 0 && !strings.Contains(s[i:], "</"+tag+">") {
+// torn finds the tag, link or font that a cut of s at end would tear; -1 when
+// there is none.
+func torn(s string, end int) int {
+	head := s[:end]
+	tag := strings.LastIndexByte(head, '<')
+	if tag < 0 || strings.IndexByte(head[tag:], '>') >= 0 || !startsTag(s[tag:]) {
+		tag = -1
+	} else {
+		head = head[:tag]
+	}
+	for _, name := range []string{"a", "font"} {
+		if i := strings.LastIndex(head, "<"+name+" "); i >= 0 && !strings.Contains(head[i:], "</"+name+">") {
 			return i
 		}
 	}
-	return -1
+	return tag
+}
+
+// startsTag tells <div …> and </a> from "1 < 2".
+func startsTag(s string) bool {
+	if len(s) < 2 {
+		return false
+	}
+	c := s[1]
+	return c == '/' || ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z')
 }
