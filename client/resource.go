@@ -182,6 +182,12 @@ func (c *Client) Errcode(ctx context.Context, code int) (json.RawMessage, error)
 	return get[json.RawMessage](ctx, c, "/v1/errcodes/"+strconv.Itoa(code), nil)
 }
 
+// Ready asks whether the gateway can take messages now. It needs no key.
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/readyz"})
+	return err
+}
+
 // Upload is a media file that messages can refer to as {"media":{"upload":ID}}.
 type Upload struct {
 	ID        string `json:"id"`

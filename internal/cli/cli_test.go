@@ -140,7 +140,7 @@ func TestServersGetTheirSettings(t *testing.T) {
 	require.Equal(t, ExitOK, run(t, deps, nil, "", "sandbox", "--sandbox-listen", ":9").code)
 	require.Equal(t, []string{"./hongyan-dev json true", "/d :2", ":9"}, got)
 
-	d := run(t, deps, nil, "", "doctor")
+	d := run(t, deps, []string{"HONGYAN_URL=http://127.0.0.1:1", "HONGYAN_DATA_DIR=" + t.TempDir()}, "", "doctor")
 	require.Equal(t, ExitFailure, d.code)
 	require.Contains(t, d.out, "fail  data        no space\n      why: disk full\n      fix: free some\n")
 	d = run(t, deps, []string{"HONGYAN_LISTEN=x"}, "", "doctor", "--json")
@@ -192,6 +192,17 @@ func TestConfigPrintMasksSecrets(t *testing.T) {
 		require.NotContains(t, got.out, "ssss")
 		require.Contains(t, got.out, "environment HONGYAN_ADMIN_KEY")
 	}
+}
+
+func TestDoctorNamesABlockedApp(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"items":[{"key":"ops","health":{"state":"blocked","cause":"untrusted_ip","errcode":60020,"seen_ip":"203.0.113.7","fix":"add it"}},{"key":"hr","health":{"state":"ok"}}]}`)
+	}))
+	t.Cleanup(srv.Close)
+	d := run(t, Deps{}, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x", "HONGYAN_DATA_DIR=" + t.TempDir()}, "", "doctor")
+	require.Equal(t, ExitFailure, d.code)
+	require.Contains(t, d.out, "is blocked: untrusted_ip\n      why: WeCom answered errcode 60020 to the address 203.0.113.7\n      fix: add it\n")
+	require.Contains(t, d.out, "ok    app hr      can send\n")
 }
 
 // gateway is a stand-in for the resource part of the API: it keeps what is

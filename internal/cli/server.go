@@ -2,7 +2,6 @@ package cli
 
 import (
 	"os"
-	"strings"
 )
 
 // serverFlags are the settings that servers take as flags. Secrets are files.
@@ -79,59 +78,6 @@ func (c *sandboxCmd) Run(s *session) error {
 }
 
 var errNotBuilt = exitError{ExitFailure, "this build has no server in it"}
-
-type doctorCmd struct{ serverFlags }
-
-// Run prints one line per check; it fails when a check fails.
-func (c *doctorCmd) Run(s *session) error {
-	var checks []Check
-	code := ExitOK
-	cfg, err := s.settings(c.values(), nil)
-	if err != nil {
-		code = ExitConfig
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			checks = append(checks, Check{Name: "config", Status: "fail", What: "a setting is wrong", Why: line, Fix: "correct it and run hongyan config check"})
-		}
-	} else {
-		checks = append(checks, Check{Name: "config", Status: "ok", What: "all settings are well-formed"})
-		if s.deps.Doctor != nil {
-			checks = append(checks, s.deps.Doctor(s.ctx, cfg)...)
-		}
-	}
-	for _, k := range checks {
-		if k.Status == "fail" && code == ExitOK {
-			code = ExitFailure
-		}
-	}
-	if s.root.JSON {
-		if err := s.printJSON(map[string]any{"checks": checks}); err != nil {
-			return err
-		}
-	} else if err := printChecks(s, checks); err != nil {
-		return err
-	}
-	if code != ExitOK {
-		return exitError{code: code}
-	}
-	return nil
-}
-
-func printChecks(s *session, checks []Check) error {
-	for _, k := range checks {
-		if err := s.printf("%-4s  %-10s  %s\n", k.Status, k.Name, clean(k.What)); err != nil {
-			return err
-		}
-		for _, extra := range []struct{ label, text string }{{"why", k.Why}, {"fix", k.Fix}} {
-			if extra.text == "" {
-				continue
-			}
-			if err := s.printf("      %s: %s\n", extra.label, clean(extra.text)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 type confCmd struct {
 	Check confCheckCmd `cmd:"" help:"Check the settings without starting anything."`

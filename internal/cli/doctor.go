@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"hongyan/client"
+	"hongyan/internal/config"
+)
+
+const doctorLimit = 8 * time.Second // of all questions to the gateway together
+
+type doctorCmd struct{ serverFlags }
+
+// Run prints one line per check; it fails when a check fails.
+func (c *doctorCmd) Run(s *session) error {
+	var checks []Check
+	code := ExitOK
+	cfg, err := s.settings(c.values(), nil)
+	if err != nil {
+		code = ExitConfig
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			checks = append(checks, Check{Name: "config", Status: "fail", What: "a setting is wrong", Why: line, Fix: "correct it and run hongyan config check"})
+		}
+	} else {
+		checks = append(checks, Check{Name: "config", Status: "ok", What: "all settings are well-formed"})
+		checks = append(checks, dataDir(cfg))
+		if s.deps.Doctor != nil {
+			checks = append(checks, s.deps.Doctor(s.ctx, cfg)...)
+		}
+		checks = append(checks, s.gateway(cfg)...)
+	}
+	for _, k := range checks {
+		if k.Status == "fail" && code == ExitOK {
+			code = ExitFailure
+		}
+	}
+	if s.root.JSON {
+		if err := s.printJSON(map[string]any{"checks": checks}); err != nil {
+			return err
+		}
+	} else if err := printChecks(s, checks); err != nil {
+		return err
+	}
+	if code != ExitOK {
+		return exitError{code: code}
+	}
+	return nil
+}
+
+func printChecks(s *session, checks []Check) error {
+	for _, k := range checks {
+		if err := s.printf("%-4s  %-10s  %s\n", k.Status, k.Name, clean(k.What)); err != nil {
+			return err
+		}
+		for _, extra := range []struct{ label, text string }{{"why", k.Why}, {"fix", k.Fix}} {
+			if extra.text == "" {
+				continue
+			}
+			if err := s.printf("      %s: %s\n", extra.label, clean(extra.text)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dataDir checks that the data directory can be written.
+func dataDir(cfg config.Config) Check {
+	c := Check{Name: "data", Status: "ok", What: cfg.DataDir + " can be written"}
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
+		c.Status, c.What, c.Fix = "warn", cfg.DataDir+" does not exist yet", "the first start makes it; is data_dir right?"
+		return c
+	}
+	f, err := os.CreateTemp(cfg.DataDir, "hongyan.doctor-*")
+	if err != nil {
+		return Check{
+			Name: "data", Status: "fail", What: cfg.DataDir + " cannot be written", Why: err.Error(),
+			Fix: "give the user that runs hongyan the right to write there, or choose another data_dir",
+		}
+	}
+	_ = f.Close()
+	_ = os.Remove(f.Name())
+	return c
+}
+
+// gateway asks the running gateway how it and its apps are.
+func (s *session) gateway(cfg config.Config) []Check {
+	ctx, cancel := context.WithTimeout(s.ctx, doctorLimit)
+	defer cancel()
+	key := cfg.Key.Reveal()
+	if key == "" && local(cfg.URL) {
+		key = devKey()
+	}
+	api, err := client.New(client.Options{URL: cfg.URL, Key: key, UserAgent: "hongyan-cli", Tries: 1, Timeout: doctorLimit / 2})
+	if err != nil {
+		return []Check{{Name: "gateway", Status: "fail", What: "the gateway cannot be asked", Why: err.Error(), Fix: "correct url and key"}}
+	}
+	if err := api.Ready(ctx); err != nil {
+		if _, ok := errors.AsType[*client.TransportError](err); ok {
+			return []Check{{
+				Name: "gateway", Status: "warn", What: "no gateway answers at " + cfg.URL, Why: err.Error(),
+				Fix: "start it, or set HONGYAN_URL to where it runs",
+			}}
+		}
+		return []Check{{
+			Name: "gateway", Status: "fail", What: cfg.URL + " is not ready", Why: err.Error(),
+			Fix: "look into its log: it is stopping, or its store cannot be written",
+		}}
+	}
+	checks := []Check{{Name: "gateway", Status: "ok", What: cfg.URL + " takes messages"}}
+	if key == "" {
+		return append(checks, Check{Name: "key", Status: "warn", What: "no API key is set, so the apps were not checked", Fix: "set HONGYAN_KEY or HONGYAN_KEY_FILE"})
+	}
+	items, err := api.ListResources(ctx, "apps")
+	if err != nil {
+		return append(checks, Check{Name: "key", Status: "fail", What: "the API key was not accepted", Why: err.Error(), Fix: "use a live key of scope read"})
+	}
+	checks = append(checks, Check{Name: "key", Status: "ok", What: "the API key is accepted"})
+	if len(items) == 0 {
+		checks = append(checks, Check{Name: "apps", Status: "warn", What: "there is no app yet", Fix: "describe one and run hongyan apply -f"})
+	}
+	for _, raw := range items {
+		checks = append(checks, appCheck(raw))
+	}
+	return checks
+}
+
+func appCheck(raw json.RawMessage) Check {
+	var a struct {
+		Key    string `json:"key"`
+		Health struct {
+			State   string `json:"state"`
+			Cause   string `json:"cause"`
+			Errcode int    `json:"errcode"`
+			SeenIP  string `json:"seen_ip"`
+			Fix     string `json:"fix"`
+		} `json:"health"`
+	}
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return Check{Name: "app", Status: "fail", What: "the gateway's answer cannot be read", Why: err.Error()}
+	}
+	c := Check{Name: "app " + a.Key, Status: "ok", What: "can send"}
+	switch a.Health.State {
+	case "blocked":
+		c.Status, c.What, c.Fix = "fail", "is blocked: "+a.Health.Cause, a.Health.Fix
+		c.Why = fmt.Sprintf("WeCom answered errcode %d", a.Health.Errcode)
+		if a.Health.SeenIP != "" {
+			c.Why += " to the address " + a.Health.SeenIP
+		}
+	case "paused":
+		c.Status, c.What, c.Fix = "warn", "is paused", "hongyan app resume "+a.Key
+	}
+	return c
+}
