@@ -40,6 +40,7 @@ type App struct {
 	operator *dispatch.Operator
 	metrics  *telemetry.Metrics
 	handler  http.Handler
+	streams  func() // ends the event streams
 	ready    *readiness
 	closers  []func(context.Context) error // run backwards
 }
@@ -75,9 +76,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	}
 	a.onClose(func(context.Context) error { return a.store.Close() })
 
-	var scenes *scene.Scenes // needs the catalogue, and the catalogue its check
-	a.catalog = catalog.New(catalog.Config{Store: a.store, Log: log, CheckScene: func(s domain.Scene) []domain.FieldError { return scenes.Check(s) }})
-	scenes = scene.New(a.catalog)
+	a.catalog = catalog.New(catalog.Config{Store: a.store, Log: log, CheckScene: scene.Check})
+	scenes := scene.New(a.catalog)
 	if err := a.catalog.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the catalogue: %w", err)
 	}
@@ -125,14 +125,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Fetch: fetch, IDs: ids, Follow: follow, OnAccept: a.metrics.Accepted,
 	})
 	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
-	api, err := httpapi.New(httpapi.Config{
+	api := httpapi.New(httpapi.Config{
 		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
 		Apps: a.operator, Lanes: a.operator, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
-		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store), Version: Version(),
+		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("describe the API: %w", err)
-	}
 	a.handler, a.streams = api, api.Close
 	return a, nil
 }

@@ -169,6 +169,7 @@ func Sandbox(ctx context.Context, cfg config.Config, out io.Writer) error {
 		return err
 	}
 	srv := newServer(wecom, slog.New(slog.DiscardHandler))
+	srv.RegisterOnShutdown(wecom.Close) // live pages end first
 	fail := make(chan error, 1)
 	go func() { fail <- srv.Serve(ln) }()
 	_, _ = fmt.Fprintf(out, `The sandbox listens. Use it as base_url: http://%[1]s

@@ -54,7 +54,7 @@ func (s *sceneAdmin) PreviewScene(ctx context.Context, by domain.Caller, key str
 	if p.Draft != nil {
 		sc = *p.Draft
 		sc.Key = key
-		if bad := s.scenes.Check(sc); len(bad) > 0 {
+		if bad := scene.Check(sc); len(bad) > 0 {
 			for i := range bad {
 				bad[i].Pointer = "/draft" + bad[i].Pointer
 			}
