@@ -14,9 +14,6 @@ import (
 	"hongyan/internal/domain"
 )
 
-// apiVersion is the version of the API, not of the program.
-const apiVersion = "1"
-
 // spec is the OpenAPI description in both forms.
 type spec struct {
 	json, yaml []byte
@@ -70,15 +67,16 @@ func listDoc(item any) any {
 	}
 }
 
-// newSpec builds the description from the route table.
-func newSpec() (spec, error) {
+// newSpec builds the description from the route table. The version is that of
+// the program.
+func newSpec(version string) (spec, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	registry.RegisterTypeAlias(reflect.TypeFor[domain.SceneRef](), reflect.TypeFor[keyOrCode]())
 	registry.RegisterTypeAlias(reflect.TypeFor[domain.TypeRef](), reflect.TypeFor[keyOrCode]())
 	api := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title: "Hongyan", Version: apiVersion,
+			Title: "Hongyan", Version: version,
 			Description: "The gateway in front of WeCom: it accepts messages durably, sends them as fast as WeCom permits, and tells the truth about each recipient.\n\n" +
 				"Every request but those under Health carries `Authorization: Bearer hy_…`. Errors are `application/problem+json`; `Accept-Language: zh` gives them in Chinese. Unknown fields are refused.",
 		},

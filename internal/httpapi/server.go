@@ -32,6 +32,7 @@ type Config struct {
 
 	Ready     func(context.Context) error // nil: always ready
 	PublicURL string                      // without a slash at the end; empty: links are relative
+	Version   string                      // of the program, shown in the OpenAPI description
 	Log       *slog.Logger                // nil: none
 	Meter     Meter                       // nil: none
 	Fallback  http.Handler                // for paths that are not the API's; nil: a 404 problem
@@ -61,7 +62,10 @@ type Server struct {
 }
 
 // New makes a Server.
-func New(cfg Config) *Server {
+func New(cfg Config) (*Server, error) {
+	if _, err := docsTemplate(); err != nil {
+		return nil, err
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -73,9 +77,9 @@ func New(cfg Config) *Server {
 	}
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), hub: newHub(cfg.Events, cfg.Streams, cfg.Log)}
-	s.spec = sync.OnceValues(newSpec)
+	s.spec = sync.OnceValues(func() (spec, error) { return newSpec(cfg.Version) })
 	s.register(routes())
-	return s
+	return s, nil
 }
 
 // Close ends the event streams and waits for their feed.
