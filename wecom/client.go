@@ -294,13 +294,13 @@ func (k *call) judge(body []byte) (*answer, int, error) {
 		// A member of an unexpected type does not make the rest unreadable.
 		wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
 		if !ok || wrong.Field == "errcode" || !isObject(body) {
-			return nil, 0, k.fail(ClassAmbiguous, describe(k.status, body))
+			return nil, 0, k.fail(ClassAmbiguous, k.describe(body))
 		}
 	}
 	code, known, ok := a.code()
 	switch {
 	case !ok, !known && !a.plausible():
-		return nil, 0, k.fail(ClassAmbiguous, describe(k.status, body))
+		return nil, 0, k.fail(ClassAmbiguous, k.describe(body))
 	case code == 0 && k.status != http.StatusOK:
 		return nil, 0, k.fail(ClassAmbiguous, "errcode 0 with status "+strconv.Itoa(k.status))
 	case code == 0:
@@ -331,15 +331,15 @@ func (a *answer) plausible() bool {
 }
 
 // describe tells the operator what came instead of WeCom's JSON.
-func describe(status int, body []byte) string {
+func (k *call) describe(body []byte) string {
+	status := strconv.Itoa(k.status) + " " + statusText(k.status)
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
-		return "empty answer, " + strconv.Itoa(status) + " " + statusText(status)
+		return "empty answer, " + status
 	}
-	if len(body) > 200 {
-		body = body[:200]
-	}
-	return "the answer is not WeCom's JSON, " + strconv.Itoa(status) + " " + statusText(status) + ": " + strings.ToValidUTF8(string(body), "?")
+	// Masked before it is cut, or half a secret would stay.
+	excerpt := CutBytes(clean(string(body[:min(len(body), maxForeign+1)]), k.secrets...), 200, "…")
+	return "the answer is not WeCom's JSON, " + status + ": " + excerpt
 }
 
 // buffers keep the memory of answers; a variable only because sync.Pool is

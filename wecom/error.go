@@ -2,6 +2,7 @@ package wecom
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -9,14 +10,17 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"unicode"
 )
 
-// maxErrmsg bounds what is kept of WeCom's errmsg, in bytes.
-const maxErrmsg = 512
+const (
+	maxErrmsg  = 512     // bytes kept of WeCom's errmsg
+	maxForeign = 8 << 10 // bytes of a foreign text that are looked at
+)
 
 // Error is a call that did not end with errcode 0. It holds no secret: every
 // text in it has been cleaned.
@@ -108,22 +112,20 @@ func clean(s string, secrets ...string) string {
 	if s == "ok" {
 		return s
 	}
+	cut, longest := len(s) > maxForeign, 0
+	if cut {
+		s = s[:maxForeign]
+	}
 	for _, secret := range secrets {
-		if len(secret) < 4 { // masking shorter ones would only garble the text
-			continue
-		}
-		s = strings.ReplaceAll(s, secret, mask)
-		if q := url.QueryEscape(secret); q != secret {
-			s = strings.ReplaceAll(s, q, mask)
-		}
-		if q := url.PathEscape(secret); q != secret {
-			s = strings.ReplaceAll(s, q, mask)
-		}
-		if q := strconv.Quote(secret); q[1:len(q)-1] != secret {
-			s = strings.ReplaceAll(s, q[1:len(q)-1], mask)
+		for _, form := range spellings(secret) {
+			s = strings.ReplaceAll(s, form, mask)
+			longest = max(longest, len(form))
 		}
 	}
-	s = maskParams(s)
+	if cut { // the end may be the beginning of a secret
+		s = s[:max(0, len(s)-longest)]
+	}
+	s = strings.ToValidUTF8(maskParams(s), "?")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
@@ -131,6 +133,29 @@ func clean(s string, secrets ...string) string {
 		return r
 	}, s)
 	return CutBytes(strings.TrimSpace(s), maxErrmsg, "…")
+}
+
+// spellings returns the ways in which a secret may stand in a foreign text:
+// plain and escaped for a URL, in Go's quotes, in JSON. Secrets shorter than
+// four bytes are not looked for, which would only garble the text.
+func spellings(secret string) []string {
+	if len(secret) < 4 {
+		return nil
+	}
+	out := []string{secret}
+	add := func(form string) {
+		if !slices.Contains(out, form) {
+			out = append(out, form)
+		}
+	}
+	add(url.QueryEscape(secret))
+	add(url.PathEscape(secret))
+	quoted := strconv.Quote(secret)
+	add(quoted[1 : len(quoted)-1])
+	if j, err := json.Marshal(secret); err == nil {
+		add(string(j[1 : len(j)-1]))
+	}
+	return out
 }
 
 // maskParams masks the values of query parameters and JSON members that are
