@@ -22,6 +22,8 @@ type Store interface {
 	// Revision grows with every change of any resource.
 	Revision(ctx context.Context) (int64, error)
 	// PutResource: ifMatch −1 any, 0 must not exist, n must be that version.
+	// Secrets replace stored ones of the same name, an empty one removes it,
+	// others stay.
 	PutResource(ctx context.Context, r domain.Resource, ifMatch int64) (domain.Resource, bool, error)
 	DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64) error
 	PutScene(ctx context.Context, s domain.Scene, by, reason string, ifMatch int64) (domain.SceneVersion, bool, error)

@@ -55,6 +55,12 @@ func (m *memory) PutResource(_ context.Context, r domain.Resource, ifMatch int64
 		return domain.Resource{}, false, domain.Errorf(domain.CodePreconditionFailed, "version is %d", old.Version)
 	}
 	r.Version = old.Version + 1
+	secrets := maps.Clone(old.Secrets)
+	if secrets == nil {
+		secrets = map[string]string{}
+	}
+	maps.Copy(secrets, r.Secrets)
+	r.Secrets = secrets
 	m.rows[r.Kind][r.Key] = r
 	m.rev++
 	return r, !exists, nil

@@ -38,13 +38,14 @@ func codeTaken(code int, by string) domain.FieldError {
 	return bad("/code", "conflict", fmt.Sprintf("code %d is taken by %s", code, by), "choose another code")
 }
 
-// validate returns the spec in its stored form, without the key.
-func (c *Catalog) validate(r domain.Resource) (json.RawMessage, []domain.FieldError) {
+// validate returns the spec in its stored form. secrets are what will be set
+// after the write.
+func (c *Catalog) validate(r domain.Resource, secrets map[string]string) (json.RawMessage, []domain.FieldError) {
 	var errs []domain.FieldError
 	if !ValidKey(r.Key) {
 		errs = append(errs, badKey())
 	}
-	for name, v := range r.Secrets {
+	for name, v := range secrets {
 		if len(v) > maxSecret || strings.ContainsAny(v, "\r\n\x00") {
 			errs = append(errs, bad("/"+name, "format", "is not a usable secret", "give one line of at most 4096 bytes"))
 		}
@@ -56,7 +57,7 @@ func (c *Catalog) validate(r domain.Resource) (json.RawMessage, []domain.FieldEr
 			return nil, append(errs, *f)
 		}
 		errs = append(errs, sameKey(a.Key, r.Key)...)
-		errs = append(errs, appErrors(a, r.Secrets)...)
+		errs = append(errs, appErrors(a, secrets)...)
 		a.Key = r.Key
 		return encode(a), errs
 	case domain.ResourceAudience:
@@ -157,7 +158,7 @@ func appErrors(a domain.App, secrets map[string]string) []domain.FieldError {
 		add(bad("/token/redis_key", "max_bytes", "is too long", "shorten it", 512, len(a.Token.RedisKey)))
 	}
 	for name, k := range secrets {
-		if strings.HasSuffix(name, "aes_key") && len(k) != 43 {
+		if strings.HasSuffix(name, "aes_key") && k != "" && len(k) != 43 {
 			add(bad("/callback/aes_key", "format", "has not 43 characters", "take EncodingAESKey from WeCom's console", "43 characters"))
 		}
 	}

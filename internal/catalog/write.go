@@ -14,20 +14,12 @@ import (
 // ones, others stay; an empty value removes one. ifMatch: −1 any, 0 must not
 // exist, n must be that version.
 func (c *Catalog) PutResource(ctx context.Context, r domain.Resource, ifMatch int64, _ string) (domain.Resource, bool, error) {
-	old, exists := c.live.Load().resources[r.Kind][r.Key]
-	secrets := map[string]string{}
-	if exists {
-		maps.Copy(secrets, old.Secrets)
-	}
-	for k, v := range r.Secrets {
-		if v == "" {
-			delete(secrets, k)
-		} else {
-			secrets[k] = v
-		}
-	}
-	r.Secrets = secrets
-	spec, bad := c.validate(r)
+	// The store merges the secrets in its transaction; here they are merged
+	// only to be looked at, because the snapshot may be a moment old.
+	merged := map[string]string{}
+	maps.Copy(merged, c.live.Load().resources[r.Kind][r.Key].Secrets)
+	maps.Copy(merged, r.Secrets)
+	spec, bad := c.validate(r, merged)
 	if len(bad) > 0 {
 		return domain.Resource{}, false, domain.Invalid(bad...)
 	}

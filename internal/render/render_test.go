@@ -3,7 +3,9 @@ package render_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,6 +163,24 @@ func TestExecuteHonoursDeadline(t *testing.T) {
 	defer cancel()
 	_, err := tmpl.Execute(ctx, root(t, `{"l":[1]}`))
 	require.Equal(t, "template_time", asInvalid(t, err).Fields[0].Code)
+}
+
+func TestConcurrentExecutionsDoNotMix(t *testing.T) {
+	tmpl := compile(t, `{{ range .data.l }}{{ . | upper }}{{ end }}{{ .data.n }}`)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		data := root(t, fmt.Sprintf(`{"l":["a","b"],"n":%d}`, i))
+		wg.Go(func() {
+			for range 200 {
+				out, err := tmpl.Execute(context.Background(), data)
+				if err != nil || string(out) != fmt.Sprintf(`"AB%d"`, i) {
+					t.Errorf("%s %v", out, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestNormalizeBounds(t *testing.T) {

@@ -44,6 +44,9 @@ func Check(s domain.Scene) []domain.FieldError {
 	return bad
 }
 
+// Check is [Check].
+func (s *Scenes) Check(sc domain.Scene) []domain.FieldError { return Check(sc) }
+
 func checkTo(to domain.To) []domain.FieldError {
 	var bad []domain.FieldError
 	for _, l := range []struct {
