@@ -12,6 +12,7 @@ type Error struct {
 	Title     string       `json:"title,omitempty"`
 	Status    int          `json:"status,omitempty"`
 	Detail    string       `json:"detail,omitempty"`
+	Fix       string       `json:"fix,omitempty"`  // what to do about it
 	Code      string       `json:"code,omitempty"` // stable: scene_not_found, invalid, …; empty when a proxy answered
 	RequestID string       `json:"request_id,omitempty"`
 	Fields    []FieldError `json:"errors,omitempty"`
@@ -21,10 +22,11 @@ type Error struct {
 
 // FieldError is one wrong field of a request.
 type FieldError struct {
-	Pointer string `json:"pointer"` // RFC 6901, into the request body
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Fix     string `json:"fix,omitempty"`
+	Pointer   string `json:"pointer"`             // RFC 6901, into the request body
+	Parameter string `json:"parameter,omitempty"` // a query parameter, when that is what is wrong
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Fix       string `json:"fix,omitempty"`
 }
 
 // Error gives title, detail, code and the wrong fields in one line.
@@ -39,7 +41,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Detail)
 	}
 	for _, f := range e.Fields {
-		b.WriteString("; " + f.Pointer + ": " + f.Message)
+		b.WriteString("; " + f.Pointer + f.Parameter + ": " + f.Message)
 	}
 	return b.String()
 }

@@ -166,11 +166,14 @@ func (s *session) problem(e *client.Error) {
 		s.sayf("  %s", clean(e.Detail))
 	}
 	for _, f := range e.Fields {
-		line := f.Pointer + ": " + firstOf(f.Message, f.Code)
+		line := f.Pointer + f.Parameter + ": " + firstOf(f.Message, f.Code)
 		if f.Fix != "" {
 			line += " → " + f.Fix
 		}
 		s.sayf("  %s", clean(line))
+	}
+	if e.Fix != "" && len(e.Fields) == 0 {
+		s.sayf("  → %s", clean(e.Fix))
 	}
 	s.sayf("  status %d, code %s, request %s", e.Status, clean(firstOf(e.Code, "-")), clean(firstOf(e.RequestID, "-")))
 	if e.Status == 401 {

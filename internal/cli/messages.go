@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -261,8 +263,9 @@ func (c *lanesCmd) Run(s *session) error {
 			Sending     int64          `json:"sending"`
 			OldestAt    string         `json:"oldest_at"`
 			PausedUntil string         `json:"paused_until"`
-			PausedWhy   string         `json:"paused_why"`
-			WaitReasons map[string]int `json:"wait_reasons"`
+			PauseReason string         `json:"pause_reason"`
+			Cause       string         `json:"cause"`
+			Waiting     map[string]int `json:"waiting"`
 		} `json:"items"`
 	}
 	if err := json.Unmarshal(raw, &page); err != nil {
@@ -271,13 +274,16 @@ func (c *lanesCmd) Run(s *session) error {
 	rows := make([][]string, len(page.Items))
 	for i, l := range page.Items {
 		var why []string
-		for reason, n := range l.WaitReasons {
+		for _, reason := range slices.Sorted(maps.Keys(l.Waiting)) {
 			if reason != "" {
-				why = append(why, reason+"="+strconv.Itoa(n))
+				why = append(why, reason+"="+strconv.Itoa(l.Waiting[reason]))
 			}
 		}
 		if l.PausedUntil != "" {
-			why = append(why, "paused until "+shortTime(l.PausedUntil)+" "+l.PausedWhy)
+			why = append(why, "paused until "+shortTime(l.PausedUntil))
+		}
+		if pause := strings.TrimSpace(l.PauseReason + " " + l.Cause); pause != "" {
+			why = append(why, "("+pause+")")
 		}
 		rows[i] = []string{l.Lane, strconv.FormatInt(l.Depth, 10), strconv.FormatInt(l.Sending, 10), shortTime(l.OldestAt), strings.Join(why, " ")}
 	}

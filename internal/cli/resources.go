@@ -146,27 +146,29 @@ func (c *appTestCmd) Run(s *session) error {
 			Errcode           int
 			SeenIP            string `json:"seen_ip"`
 		} `json:"health"`
-		State, Cause, Fix string
-		Errcode           int
-		SeenIP            string `json:"seen_ip"`
+		Errcode int    `json:"errcode"`
+		Errmsg  string `json:"errmsg"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return fmt.Errorf("read the gateway's answer: %w", err)
 	}
-	state := firstOf(v.Health.State, v.State, "ok")
+	state := firstOf(v.Health.State, "ok")
 	if s.root.JSON {
 		if err := s.printJSON(raw); err != nil {
 			return err
 		}
 	} else {
-		if err := s.printf("%s %s\n", c.Key, clean(strings.TrimSpace(state+" "+firstOf(v.Health.Cause, v.Cause)))); err != nil {
+		if err := s.printf("%s %s\n", c.Key, clean(strings.TrimSpace(state+" "+v.Health.Cause))); err != nil {
 			return err
 		}
-		if fix := firstOf(v.Health.Fix, v.Fix); fix != "" {
-			s.notef("  fix: %s", clean(fix))
+		if v.Errcode != 0 {
+			s.notef("  WeCom answered errcode %d %s", v.Errcode, clean(v.Errmsg))
 		}
-		if ip := firstOf(v.Health.SeenIP, v.SeenIP); ip != "" {
-			s.notef("  WeCom saw the address %s", clean(ip))
+		if v.Health.SeenIP != "" {
+			s.notef("  WeCom saw the address %s", clean(v.Health.SeenIP))
+		}
+		if v.Health.Fix != "" {
+			s.notef("  fix: %s", clean(v.Health.Fix))
 		}
 	}
 	if state == "blocked" || v.OK != nil && !*v.OK {
