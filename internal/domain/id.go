@@ -72,3 +72,11 @@ func ValidID(prefix, s string) bool {
 	_, err := idEncoding.DecodeString(body)
 	return err == nil
 }
+
+// IDBound returns the smallest text that an id with that prefix made at t can
+// have: for ranges over time-ordered ids.
+func IDBound(prefix string, t time.Time) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(max(t.UnixMilli(), 0))<<16) //nolint:gosec // not negative
+	return prefix + idEncoding.EncodeToString(b[:])
+}

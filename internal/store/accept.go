@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"hongyan/internal/domain"
+)
+
+const maxIdemKey = 255
+
+// Accept commits a submission: all of it or, when its idempotency key is
+// known, nothing but the answer that is stored under the key. Deliveries in
+// state sending must carry the fence under which their slot was reserved; when
+// the lane has moved on since, the submission is refused with
+// domain.CodeUnavailable.
+func (s *Store) Accept(ctx context.Context, sub domain.Submission) (domain.AcceptResult, error) {
+	if err := checkSubmission(&sub); err != nil {
+		return domain.AcceptResult{}, err
+	}
+	o := &op{submission: &sub, rows: 2*len(sub.Messages) + len(sub.Deliveries) + len(sub.Recipients)}
+	if err := s.submit(ctx, o); err != nil {
+		return domain.AcceptResult{}, err
+	}
+	return domain.AcceptResult{Replay: o.replay}, nil
+}
+
+// checkSubmission refuses what would fail in the database, so that it cannot
+// spoil a batch, and fills in what follows from the rest. It works on copies.
+func checkSubmission(sub *domain.Submission) error {
+	bad := func(format string, args ...any) error {
+		return domain.Errorf(domain.CodeInternal, "submission: "+format, args...)
+	}
+	if len(sub.Messages) == 0 {
+		return bad("no message")
+	}
+	if k := sub.Idem; k != nil {
+		if k.Key == "" || len(k.Key) > maxIdemKey*4 || clean(k.Key) != k.Key {
+			return domain.Invalid(domain.FieldError{Code: "format", Message: "the idempotency key is not usable"})
+		}
+	}
+	messages := make([]domain.Message, len(sub.Messages))
+	copy(messages, sub.Messages)
+	deliveries := make([]domain.Delivery, len(sub.Deliveries))
+	copy(deliveries, sub.Deliveries)
+	index := make(map[string]int, len(messages))
+	states := make([][]domain.State, len(messages))
+	for i := range messages {
+		m := &messages[i]
+		if _, twice := index[m.ID]; m.ID == "" || twice || m.CreatedAt.IsZero() {
+			return bad("message %q is empty, twice there or without a time", m.ID)
+		}
+		index[m.ID] = i
+		m.Deliveries, m.Recipients = 0, 0
+		m.Title, m.Text, m.Reference = clean(m.Title), clean(m.Text), clean(m.Reference)
+		m.RequestID, m.TraceParent, m.DigestKey = clean(m.RequestID), clean(m.TraceParent), clean(m.DigestKey)
+	}
+	for i := range deliveries {
+		d := &deliveries[i]
+		at, ok := index[d.MessageID]
+		if !ok || d.ID == "" || d.Lane == "" || !d.State.Valid() || d.Priority < domain.PriorityUrgent || d.Priority > domain.PriorityLow {
+			return bad("delivery %q of message %q", d.ID, d.MessageID)
+		}
+		if d.CreatedAt.IsZero() {
+			d.CreatedAt = messages[at].CreatedAt
+		}
+		messages[at].Deliveries++
+		states[at] = append(states[at], d.State)
+	}
+	reached := map[string]int{}
+	for i := range sub.Recipients {
+		reached[sub.Recipients[i].DeliveryID]++
+		at, ok := index[sub.Recipients[i].MessageID]
+		if !ok || sub.Recipients[i].ID == "" {
+			return bad("recipient %q of message %q", sub.Recipients[i].ID, sub.Recipients[i].MessageID)
+		}
+		messages[at].Recipients++
+	}
+	for i := range deliveries {
+		if n, ok := reached[deliveries[i].ID]; ok {
+			deliveries[i].Recipients = n
+		}
+	}
+	for i := range messages {
+		if len(states[i]) > 0 {
+			messages[i].State = domain.Combine(states[i])
+		}
+		if !messages[i].State.Valid() {
+			return bad("message %q has no state", messages[i].ID)
+		}
+	}
+	sub.Messages, sub.Deliveries = messages, deliveries
+	return nil
+}
+
+// recipientKey is how recipients are compared: WeCom ignores case.
+func recipientKey(id string) string { return strings.ToLower(clean(id)) }
+
+// lanesSending lists the lanes of deliveries that come already claimed, with
+// the fence of each.
+func lanesSending(sub *domain.Submission) map[string]int64 {
+	var out map[string]int64
+	for i := range sub.Deliveries {
+		if d := &sub.Deliveries[i]; d.State == domain.StateSending {
+			if out == nil {
+				out = map[string]int64{}
+			}
+			out[d.Lane] = d.Fence
+		}
+	}
+	return out
+}
+
+func laneLost(lane string) *domain.Error {
+	return domain.Errorf(domain.CodeUnavailable, "lane %s has moved to another node; try again", lane)
+}

@@ -1,0 +1,311 @@
+package store
+
+import (
+	"context"
+
+	"hongyan/internal/domain"
+)
+
+// sqliteBatch runs the ops of one transaction, row by row: every statement is
+// prepared and the database is in this process.
+type sqliteBatch struct {
+	q      *sqliteQuerier
+	fences map[string]int64 // of lanes seen in this transaction
+}
+
+func (b *sqliteBatch) run(ctx context.Context, o *op) error {
+	o.err = nil
+	switch {
+	case o.submission != nil:
+		return b.accept(ctx, o)
+	case o.claims != nil:
+		return b.claim(ctx, o)
+	case o.results != nil:
+		return b.finish(ctx, o)
+	case o.deferrals != nil:
+		return b.postpone(ctx, o)
+	case o.settlements != nil:
+		return b.settle(ctx, o)
+	}
+	b.fences = nil // o.do may move a lane
+	err := o.do(ctx, b.q)
+	if domain.CodeOf(err) != domain.CodeInternal {
+		o.err, err = err, nil // refused, nothing written
+	}
+	return err
+}
+
+// fence returns the newest fence of a lane; 0 when nobody ever owned it.
+func (b *sqliteBatch) fence(ctx context.Context, lane string) (int64, error) {
+	if f, ok := b.fences[lane]; ok {
+		return f, nil
+	}
+	var f int64
+	if _, err := queryRow(ctx, b.q, `SELECT fence FROM lanes WHERE key = $1`, []any{lane}, &f); err != nil {
+		return 0, err
+	}
+	if b.fences == nil {
+		b.fences = map[string]int64{}
+	}
+	b.fences[lane] = f
+	return f, nil
+}
+
+const (
+	insertIdem = `INSERT INTO idempotency (key_id, key, body_hash, status, answer, created_at)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	selectIdem = `SELECT key_id, key, body_hash, status, answer, created_at FROM idempotency WHERE key_id = $1 AND key = $2`
+
+	insertMessage = `INSERT INTO messages (id, key_id, source, reference, request_id, traceparent, scene, scene_version, app,
+		type, title, text, priority, state, created_at, send_at, expires_at, finished_at, request, digest_key, merged_into,
+		resend_of, deliveries, recipients) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertDelivery = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
+		dup_interval, dup_window, on_uncertain, recipients, tries, attempts, failed_class, owner, fence, started_at, finished_at,
+		created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertRecipient = `INSERT INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+)
+
+func (b *sqliteBatch) accept(ctx context.Context, o *op) error {
+	sub := o.submission
+	for lane, fence := range lanesSending(sub) {
+		now, err := b.fence(ctx, lane)
+		if err != nil {
+			return err
+		}
+		if now != fence {
+			o.err = laneLost(lane)
+			return nil
+		}
+	}
+	if k := sub.Idem; k != nil {
+		n, err := b.q.exec(ctx, insertIdem, k.KeyID, k.Key, k.BodyHash[:], k.Status, orEmpty(k.Answer), micros(k.CreatedAt))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			o.replay, err = findIdem(ctx, b.q, k.KeyID, k.Key)
+			return err
+		}
+	}
+	for i := range sub.Messages {
+		m := &sub.Messages[i]
+		if _, err := b.q.exec(ctx, insertMessage, m.ID, m.KeyID, m.Source, m.Reference, m.RequestID, m.TraceParent, m.Scene,
+			m.SceneVersion, m.App, m.Type, m.Title, m.Text, int64(m.Priority), string(m.State), micros(m.CreatedAt), micros(m.SendAt),
+			micros(m.ExpiresAt), finished(m.State, m.FinishedAt, m.CreatedAt), orEmpty(m.Request), m.DigestKey, m.MergedInto,
+			m.ResendOf, m.Deliveries, m.Recipients); err != nil {
+			return err
+		}
+	}
+	for i := range sub.Deliveries {
+		d := &sub.Deliveries[i]
+		if _, err := b.q.exec(ctx, insertDelivery, d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason),
+			micros(d.DueAt), micros(d.ExpiresAt), orEmpty(d.Body), mediaJSON(d.Media), d.DupInterval, d.DupWindow, d.OnUncertain,
+			d.Recipients, d.Tries, d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
+			finished(d.State, d.FinishedAt, d.CreatedAt), micros(d.CreatedAt)); err != nil {
+			return err
+		}
+	}
+	for i := range sub.Recipients {
+		r := &sub.Recipients[i]
+		if _, err := b.q.exec(ctx, insertRecipient, r.MessageID, string(r.Kind), recipientKey(r.ID), clean(r.ID), r.DeliveryID,
+			outcome(r.Outcome), r.Errcode, r.Reason, micros(r.At)); err != nil {
+			return err
+		}
+	}
+	for i := range sub.Messages {
+		m := &sub.Messages[i]
+		if _, err := b.q.exec(ctx, insertEvent, domain.EventAccepted, m.ID, "", micros(m.CreatedAt), ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcome is NULL while it follows from the delivery.
+func outcome(o domain.Outcome) any {
+	if o == "" || o == domain.OutcomeWaiting {
+		return nil
+	}
+	return string(o)
+}
+
+func findIdem(ctx context.Context, q querier, keyID, key string) (*domain.IdemKey, error) {
+	k := &domain.IdemKey{}
+	var hash []byte
+	var at int64
+	found, err := queryRow(ctx, q, selectIdem, []any{keyID, key}, &k.KeyID, &k.Key, &hash, &k.Status, (*[]byte)(&k.Answer), &at)
+	if err != nil || !found {
+		return nil, err
+	}
+	copy(k.BodyHash[:], hash)
+	k.CreatedAt = moment(at)
+	return k, nil
+}
+
+const (
+	claimDelivery = `UPDATE deliveries SET state = 'sending', wait_reason = '', owner = ?, fence = ?, tries = ?, started_at = ?,
+		dup_interval = ? WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
+	claimFrozen = `UPDATE deliveries SET state = 'sending', wait_reason = '', owner = ?, fence = ?, tries = ?, started_at = ?,
+		dup_interval = ?, body = ?, media = '' WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
+)
+
+func (b *sqliteBatch) claim(ctx context.Context, o *op) error {
+	o.applied = make([]bool, len(o.claims))
+	for i := range o.claims {
+		c := &o.claims[i]
+		newest, err := b.fence(ctx, c.Lane)
+		if err != nil {
+			return err
+		}
+		if newest > c.Fence {
+			continue
+		}
+		var n int64
+		if c.Body == nil {
+			n, err = b.q.exec(ctx, claimDelivery, c.Node, c.Fence, c.Try, micros(c.StartedAt), c.DupInterval, c.DeliveryID, c.Try)
+		} else {
+			n, err = b.q.exec(ctx, claimFrozen, c.Node, c.Fence, c.Try, micros(c.StartedAt), c.DupInterval, c.Body, c.DeliveryID, c.Try)
+		}
+		if err != nil {
+			return err
+		}
+		o.applied[i] = n == 1
+	}
+	return nil
+}
+
+const (
+	finishDelivery = `UPDATE deliveries SET state = ?, wait_reason = ?, due_at = coalesce(?, due_at), finished_at = ?,
+		attempts = attempts + ?, failed_class = ?, errcode = ?, owner = ''
+		WHERE id = ? AND state = 'sending' AND fence = ? AND tries = ?`
+	insertAttempt = `INSERT INTO attempts (delivery_id, n, fence, lane, node, started_at, duration, class, http_status, errcode,
+		errmsg, msgid, response_code, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	rejectRecipient = `UPDATE recipients SET outcome = ?, errcode = ?, reason = ?, at = ? WHERE message_id = ? AND kind = ? AND rkey = ?`
+	finishMessage   = `UPDATE messages SET state = ?, finished_at = ? WHERE id = ? AND deliveries = 1 AND finished_at IS NULL`
+)
+
+// failedClass is what the row remembers of the last attempt.
+func failedClass(r *domain.Result) string {
+	if r.Next == domain.StateSent || r.Next == domain.StatePartial {
+		return ""
+	}
+	return r.Attempt.Class
+}
+
+// nextDue is NULL when the due time stays as it is.
+func nextDue(r *domain.Result) any {
+	if r.Next.Final() {
+		return nil
+	}
+	return micros(r.DueAt)
+}
+
+func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
+	o.applied = make([]bool, len(o.results))
+	for i := range o.results {
+		r := &o.results[i]
+		a := &r.Attempt
+		n, err := b.q.exec(ctx, finishDelivery, string(r.Next), string(r.WaitReason), nextDue(r), finished(r.Next, r.At, r.At),
+			boolInt(r.Counted), failedClass(r), a.Errcode, a.DeliveryID, a.Fence, a.N)
+		if err != nil {
+			return err
+		}
+		held := n == 1
+		n, err = b.q.exec(ctx, insertAttempt, a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(),
+			a.Class, a.HTTPStatus, a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
+		if err != nil {
+			return err
+		}
+		o.applied[i] = held
+		if !held {
+			if n == 0 {
+				o.applied[i], err = recorded(ctx, b.q, a)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		for j := range r.Rejected {
+			x := &r.Rejected[j]
+			if _, err := b.q.exec(ctx, rejectRecipient, outcome(x.Outcome), x.Errcode, x.Reason, micros(r.At),
+				r.MessageID, string(x.Kind), recipientKey(x.ID)); err != nil {
+				return err
+			}
+		}
+		if err := b.followUp(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followUp carries a delivery's new state over to its message and the stream.
+func (b *sqliteBatch) followUp(ctx context.Context, r *domain.Result) error {
+	if !r.Next.Final() {
+		if r.Event {
+			return addEvent(ctx, b.q, retryEvent(r))
+		}
+		return nil
+	}
+	n, err := b.q.exec(ctx, finishMessage, string(r.Next), r.At.UnixMicro(), r.MessageID)
+	if err != nil {
+		return err
+	}
+	if n == 1 {
+		return addEvent(ctx, b.q, finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
+	}
+	return conclude(ctx, b.q, r.MessageID, r.At, attemptData(r))
+}
+
+// recorded tells whether an attempt was recorded before, and not as stale.
+func recorded(ctx context.Context, q querier, a *domain.Attempt) (bool, error) {
+	var stale int64
+	found, err := queryRow(ctx, q, `SELECT stale FROM attempts WHERE delivery_id = $1 AND n = $2 AND fence = $3`,
+		[]any{a.DeliveryID, a.N, a.Fence}, &stale)
+	return found && stale == 0, err
+}
+
+const (
+	deferDelivery = `UPDATE deliveries SET due_at = ?, wait_reason = ? WHERE id = ? AND state IN ('queued', 'scheduled')`
+	// A scheduled delivery was never tried, so it cannot be uncertain.
+	settleDelivery = `UPDATE deliveries SET state = ?1, finished_at = ?2, wait_reason = '', reason = ?3
+		WHERE id = ?4 AND (state = 'queued' OR state = 'scheduled' AND ?1 <> 'uncertain') RETURNING message_id`
+)
+
+func (b *sqliteBatch) postpone(ctx context.Context, o *op) error {
+	for i := range o.deferrals {
+		d := &o.deferrals[i]
+		newest, err := b.fence(ctx, d.Lane)
+		if err != nil {
+			return err
+		}
+		if newest > d.Fence {
+			continue
+		}
+		if _, err := b.q.exec(ctx, deferDelivery, micros(d.DueAt), string(d.Reason), d.DeliveryID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *sqliteBatch) settle(ctx context.Context, o *op) error {
+	o.applied = make([]bool, len(o.settlements))
+	for i := range o.settlements {
+		x := &o.settlements[i]
+		var messageID string
+		found, err := queryRow(ctx, b.q, settleDelivery, []any{string(x.Next), micros(x.At), clean(x.Reason), x.DeliveryID}, &messageID)
+		if err != nil {
+			return err
+		}
+		if o.applied[i] = found; !found {
+			continue
+		}
+		if err := conclude(ctx, b.q, messageID, x.At, reasonData(x.Reason)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/seal"
+)
+
+const (
+	readTimeout = 5 * time.Second  // of every read
+	openTimeout = 60 * time.Second // of opening, with migrations
+)
+
+// Config says which database to open.
+type Config struct {
+	URL     string     // sqlite://path or postgres://…; empty: sqlite in DataDir
+	DataDir string     // of the SQLite file when the URL names none, and of relative paths' default
+	Node    string     // this process's name among the nodes
+	Seal    *seal.Ring // required
+	Logger  *slog.Logger
+	// OnCommit is told of every commit of the writer, from the writer's
+	// goroutine: how long the transaction took and how many writes it held.
+	OnCommit func(d time.Duration, ops int)
+}
+
+// Store is the database. Safe for concurrent use.
+type Store struct {
+	cfg    Config
+	log    *slog.Logger
+	ring   *seal.Ring
+	engine engine
+
+	accepts chan *op // new work, refused first when there is too much
+	others  chan *op // everything else
+	waiting atomic.Int64
+	commits atomic.Int64
+
+	mu     sync.RWMutex // guards closed against senders on the queues
+	closed bool
+	stop   chan struct{}
+	done   chan struct{} // the writer has ended
+
+	broken   atomic.Pointer[error]
+	fatal    chan error
+	horizon  horizon
+	closeErr error
+	once     sync.Once
+}
+
+// engine is a dialect.
+type engine interface {
+	dialect() string
+	// apply runs all ops in one transaction and commits. An error means that
+	// nothing was applied, or for errUnknown that nobody knows. An op that is
+	// refused on its own account gets its err set and has written nothing.
+	apply(ctx context.Context, ops []*op) error
+	reader() querier
+	// settled returns the highest event number below which nothing can appear
+	// any more, and whether it is known yet.
+	settled(ctx context.Context, h *horizon) (int64, bool, error)
+	// inList is the SQL after a column that compares it with the elements of a
+	// JSON array in a parameter; likeOperator ignores case.
+	inList(param string) string
+	likeOperator() string
+	// problem translates an error of a write: the error for the caller, and
+	// whether the process must end.
+	problem(err error) (out *domain.Error, fatal bool)
+	close() error
+}
+
+// errUnknown wraps an error of a commit whose outcome nobody knows.
+var errUnknown = errors.New("outcome of the commit is unknown")
+
+// Open opens the database, brings its schema up to date, checks the master
+// key and starts the writer. It fails when another process has the SQLite file
+// open, naming that process.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Seal == nil {
+		return nil, errors.New("open database: no master key")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OnCommit == nil {
+		cfg.OnCommit = func(time.Duration, int) {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s := &Store{
+		cfg: cfg, log: cfg.Logger, ring: cfg.Seal,
+		accepts: make(chan *op, queueBound), others: make(chan *op, queueBound),
+		stop: make(chan struct{}), done: make(chan struct{}), fatal: make(chan error, 1),
+	}
+	var err error
+	switch scheme, rest, _ := strings.Cut(cfg.URL, "://"); {
+	case cfg.URL == "":
+		s.engine, err = openSQLite(ctx, filepath.Join(cfg.DataDir, "hongyan.db"), cfg.Logger)
+	case scheme == "sqlite":
+		s.engine, err = openSQLite(ctx, rest, cfg.Logger)
+	case scheme == "postgres" || scheme == "postgresql":
+		s.engine, err = openPostgres(ctx, cfg.URL, cfg.Logger)
+	default:
+		err = errors.New("database URL must start with sqlite:// or postgres://")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	go s.write()
+	if err := s.checkKey(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// checkKey compares the master key with the one that this database was made
+// with, and remembers it in a new database.
+func (s *Store) checkKey(ctx context.Context) error {
+	const place, clear = "meta:seal_check", "hongyan"
+	var stored []byte
+	return s.do(ctx, func(ctx context.Context, q querier) error {
+		found, err := queryRow(ctx, q, `SELECT value FROM meta WHERE key = 'seal_check'`, nil, &stored)
+		if err != nil {
+			return err
+		}
+		if found {
+			if got, err := s.ring.Open(stored, place); err != nil || string(got) != clear {
+				return domain.Errorf(domain.CodeInternal, "the master key does not fit this database: give the key that it was made with")
+			}
+			if s.ring.Current(stored) {
+				return nil
+			}
+		}
+		sealed, err := s.ring.Seal([]byte(clear), place)
+		if err != nil {
+			return err
+		}
+		_, err = q.exec(ctx, `INSERT INTO meta (key, n, value) VALUES ('seal_check', 0, $1)
+			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, sealed)
+		return err
+	})
+}
+
+// Dialect returns "sqlite" or "postgres".
+func (s *Store) Dialect() string { return s.engine.dialect() }
+
+// Fatal delivers at most one error after which the process must end: the disk
+// did not keep what was written, so nothing may be acknowledged any more.
+func (s *Store) Fatal() <-chan error { return s.fatal }
+
+// Ping checks that the database can be written to.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return s.do(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, `INSERT INTO meta (key, n) VALUES ('ping', 1) ON CONFLICT (key) DO UPDATE SET n = meta.n + 1`)
+		return err
+	})
+}
+
+// Stats is how busy the writer is.
+type Stats struct {
+	Waiting int64 // writes that wait for their commit
+	Commits int64 // since the start
+}
+
+// Stats returns the writer's counters. Cheap.
+func (s *Store) Stats() Stats {
+	return Stats{Waiting: s.waiting.Load(), Commits: s.commits.Load()}
+}
+
+// Close commits what is queued and closes the database. Later calls fail with
+// domain.CodeUnavailable. Idempotent.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		close(s.stop)
+		<-s.done
+		s.closeErr = s.engine.close()
+	})
+	return s.closeErr
+}
+
+// read returns the read pool and a context with the deadline of reads.
+func (s *Store) read(ctx context.Context) (context.Context, context.CancelFunc, querier) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	return ctx, cancel, s.engine.reader()
+}
