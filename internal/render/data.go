@@ -18,6 +18,14 @@ var (
 	ErrTooMuch = errors.New("data holds too many values or too much text")
 )
 
+// Bounds checks decoded JSON against the limits of [Normalize] and changes
+// nothing; use it before any other work on data of a stranger.
+func Bounds(v any) error {
+	n := normalizer{keep: true}
+	_, err := n.value(v, 0)
+	return err
+}
+
 // Normalize prepares decoded JSON (of a decoder that uses json.Number) for
 // templates, in place: numbers become values that print as written and have no
 // methods. It fails on data deeper than [MaxDepth], with more than [MaxValues]
@@ -28,7 +36,10 @@ func Normalize(v any) (any, error) {
 	return n.value(v, 0)
 }
 
-type normalizer struct{ values, bytes int }
+type normalizer struct {
+	values, bytes int
+	keep          bool // count only
+}
 
 func (n *normalizer) count(s string) error {
 	n.values++
@@ -62,7 +73,9 @@ func (n *normalizer) value(v any, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			x[i] = e
+			if !n.keep {
+				x[i] = e
+			}
 		}
 		return x, nil
 	case map[string]any:
@@ -71,7 +84,7 @@ func (n *normalizer) value(v any, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if _, same := e.(string); !same {
+			if _, same := e.(string); !same && !n.keep {
 				x[k] = e
 			}
 		}

@@ -22,8 +22,10 @@ type Source interface {
 	SceneByCode(code int) (s domain.Scene, version int, ok bool)
 }
 
-// maxCached bounds the compiled scenes in memory.
-const maxCached = 10_000
+const (
+	maxCached = 10_000  // compiled scenes in memory
+	maxRaw    = 4 << 20 // bytes of a request's data, before the finer bounds of render
+)
 
 // Scenes resolves scenes. Safe for concurrent use.
 type Scenes struct {
@@ -186,10 +188,13 @@ func (l *Live) Kind() wecom.Kind { return l.compiled.kind }
 func (l *Live) CheckData(data json.RawMessage) []domain.FieldError {
 	l.raw, l.data = nil, nil
 	v, bad := decodeData(data)
-	if bad == nil {
-		bad = l.compiled.check(v)
-	}
 	if bad != nil {
+		return bad
+	}
+	if err := render.Bounds(v); err != nil {
+		return []domain.FieldError{dataBound(err)}
+	}
+	if bad := l.compiled.check(v); bad != nil {
 		return bad
 	}
 	v, err := render.Normalize(v)
@@ -204,12 +209,15 @@ func dataBound(err error) domain.FieldError {
 	if errors.Is(err, render.ErrTooDeep) {
 		return field("/data", "depth", err.Error(), "send a flatter object", render.MaxDepth)
 	}
-	return field("/data", "max_bytes", err.Error(), "send less", render.MaxData, "more")
+	return field("/data", "max_bytes", err.Error(), "send less")
 }
 
 func decodeData(data json.RawMessage) (any, []domain.FieldError) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return map[string]any{}, nil
+	}
+	if len(data) > maxRaw {
+		return nil, []domain.FieldError{field("/data", "max_bytes", "is too long", "send less; files go as media", maxRaw, len(data))}
 	}
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 	if err != nil {

@@ -2,6 +2,7 @@ package scene_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -144,15 +145,14 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		`{"content":{"type":9,"text":{}}}`:       "/content/type enum",
 		`{"content":{"type":"text"}}`:            "/content/text required",
 		`{"content":{"type":"text","text":"x"}}`: "/content/text type",
-		`{"content":{"type":"text","text":{"content":"x"},"news":{}}}`:                                                         "/content/news unknown",
-		`{"content":{"type":"text","text":{"content":"{{ nope }}"}}}`:                                                          "/content/text/content template",
-		`{"content":{"type":"text","text":{"content":"{{ range 9 }}{{ end }}"}}}`:                                              "/content/text/content template",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":[]}`:                                                    "/variables type",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"type":"array"}}`:                                      "/variables/type const",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"required":1}}`:                                        "/variables/required type",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"http://example.com/x"}}`:                       "/variables schema",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"file:///etc/passwd"}}`:                         "/variables schema",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"properties":{"a":{"type":"string","examples":[1]}}}}`: "/variables schema",
+		`{"content":{"type":"text","text":{"content":"x"},"news":{}}}`:                                   "/content/news unknown",
+		`{"content":{"type":"text","text":{"content":"{{ nope }}"}}}`:                                    "/content/text/content template",
+		`{"content":{"type":"text","text":{"content":"{{ range 9 }}{{ end }}"}}}`:                        "/content/text/content template",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":[]}`:                              "/variables type",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"type":"array"}}`:                "/variables/type const",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"required":1}}`:                  "/variables/required type",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"http://example.com/x"}}`: "/variables schema",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"file:///etc/passwd"}}`:   "/variables schema",
 		text(`{"priority":"max"}`):                                                  "/policy/priority enum",
 		text(`{"overflow":"drop"}`):                                                 "/policy/overflow enum",
 		text(`{"on_uncertain":"x"}`):                                                "/policy/on_uncertain enum",
@@ -178,6 +178,41 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	var s domain.Scene
 	require.NoError(t, json.Unmarshal([]byte(text(`{"priority":"high","expires_in":"720h","duplicate_window":"4h","digest":{"key":"{{ .data.a }}","window":"60s"},"quiet_hours":{"from":"22:00","to":"08:00","zone":"Asia/Shanghai","except":["urgent"]}}`)), &s))
 	require.Empty(t, scene.Check(s))
+}
+
+func TestCheckRendersTheExamples(t *testing.T) {
+	const card = `{"content":{"type":"textcard","textcard":{"title":"{{ .data.t }}","description":"d","url":"{{ .data.u }}"}},"policy":{"overflow":"%s"},
+		"variables":{"required":["t","u"],"properties":{"t":{"type":"string","examples":["%s"]},"u":{"type":"string","examples":["%s"]}}}}`
+	for _, tc := range []struct{ overflow, title, url, want string }{
+		{"cut", "ok", "https://x.cn", ""},
+		{"cut", "ok", "nowhere", "/content/textcard/url scheme"},
+		{"cut", strings.Repeat("题", 60), "https://x.cn", ""},
+		{"reject", strings.Repeat("题", 60), "https://x.cn", "/content/textcard/title max_bytes"},
+	} {
+		var s domain.Scene
+		require.NoError(t, json.Unmarshal(fmt.Appendf(nil, card, tc.overflow, tc.title, tc.url), &s))
+		got := ""
+		for _, f := range scene.Check(s) {
+			got += f.Pointer + " " + f.Code
+		}
+		require.Equal(t, tc.want, got)
+	}
+	for spec, want := range map[string]string{
+		`{"content":{"type":"text","text":{}}}`:                                              "/content/text/content required",
+		`{"content":{"type":"textcard","textcard":{"title":"t","description":"d"}}}`:         "/content/textcard/url required",
+		`{"content":{"type":"image","image":{"media_id":{"media":{"upload":"x"}}}}}`:         "",
+		`{"content":{"type":"file","file":{"media":{"upload":"{{ .data.upload }}"}}}}`:       "",
+		`{"content":{"type":"news","news":{"articles":[]}}}`:                                 "/content/news/articles min_items",
+		`{"content":{"type":"text","text":{"content":"` + strings.Repeat("x", 5000) + `"}}}`: "",
+	} {
+		var s domain.Scene
+		require.NoError(t, json.Unmarshal([]byte(spec), &s))
+		got := ""
+		for _, f := range scene.Check(s) {
+			got += f.Pointer + " " + f.Code
+		}
+		require.Equal(t, want, got, spec)
+	}
 }
 
 func TestANewSceneUnderAnOldKeyIsCompiledAnew(t *testing.T) {
