@@ -169,6 +169,9 @@ func (c *Client) once(ctx context.Context, k call, payload []byte, ctype string)
 	}
 	res, err := c.opts.HTTP.Do(req)
 	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // the URL stands in Op
+		}
 		return answer{}, &TransportError{Op: k.method + " " + k.path, Err: err}
 	}
 	defer res.Body.Close()
