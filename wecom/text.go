@@ -84,13 +84,14 @@ func boundary(s string, n int) int {
 // runeStart moves n back to the start of the rune it points into. Bytes that
 // are not UTF-8 count as runes of their own.
 func runeStart(s string, n int) int {
-	for i := n; i > 0 && n-i < utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			if _, size := utf8.DecodeRuneInString(s[i:]); i+size > n && i < n {
-				return i
-			}
-			return n
+	for i := n; i >= 0 && n-i < utf8.UTFMax; i-- {
+		if !utf8.RuneStart(s[i]) {
+			continue
 		}
+		if _, size := utf8.DecodeRuneInString(s[i:]); i+size > n {
+			return i
+		}
+		break
 	}
 	return n
 }
