@@ -125,11 +125,14 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Fetch: fetch, IDs: ids, Follow: follow, OnAccept: a.metrics.Accepted,
 	})
 	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
-	api := httpapi.New(httpapi.Config{
+	api, err := httpapi.New(httpapi.Config{
 		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
 		Apps: a.operator, Lanes: a.operator, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
 		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
 	})
+	if err != nil {
+		return nil, fmt.Errorf("describe the API: %w", err)
+	}
 	a.handler, a.streams = api, api.Close
 	return a, nil
 }

@@ -121,6 +121,7 @@ func (a *App) seed(ctx context.Context, base string) (string, error) {
 		if _, _, ok := a.catalog.Scene(s.Key); ok {
 			continue
 		}
+		s.App, s.To = app.Key, domain.To{Audiences: []string{"oncall"}}
 		s.Reason = "seeded by dev"
 		if _, _, err := a.catalog.PutScene(ctx, s, 0, "dev"); err != nil {
 			return "", fmt.Errorf("seed scene %s: %w", s.Key, err)

@@ -19,6 +19,7 @@ import (
 
 	"hongyan/internal/app"
 	"hongyan/internal/config"
+	"hongyan/internal/scene"
 	"hongyan/sandbox"
 )
 
@@ -216,4 +217,18 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func alert(n int) obj {
 	return obj{"scene": "alert", "to": obj{"users": []string{fmt.Sprintf("load-%d", n)}}, "data": obj{"service": "billing", "error": fmt.Sprintf("fault number %d", n)}}
+}
+
+// seedScenes saves the thirteen scenes of the original design.
+func (w *world) seedScenes() {
+	w.t.Helper()
+	for _, s := range scene.Seeds() {
+		s.App = "ops"
+		raw, err := json.Marshal(s)
+		require.NoError(w.t, err)
+		var spec obj
+		require.NoError(w.t, json.Unmarshal(raw, &spec))
+		delete(spec, "key")
+		w.must("PUT", "/v1/scenes/"+s.Key, spec)
+	}
 }

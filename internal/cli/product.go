@@ -1,10 +1,29 @@
 package cli
 
-import "hongyan/wecom"
+import (
+	"context"
 
-// product wires the commands to the real product.
+	"hongyan/internal/app"
+	"hongyan/internal/config"
+	"hongyan/wecom"
+)
+
+// product wires the commands to the real thing.
 func product() Deps {
-	return Deps{Errcode: explain}
+	return Deps{
+		Serve:   app.Serve,
+		Dev:     app.Dev,
+		Sandbox: app.Sandbox,
+		Doctor: func(ctx context.Context, c config.Config) []Check {
+			found := app.Doctor(ctx, c)
+			out := make([]Check, len(found))
+			for i, f := range found {
+				out[i] = Check(f)
+			}
+			return out
+		},
+		Errcode: explain,
+	}
 }
 
 // explain looks an errcode up in the table that is part of the WeCom client.

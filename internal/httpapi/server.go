@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,6 +98,12 @@ func HTTPServer(h http.Handler) *http.Server {
 	}
 }
 
+// knownMethods are those that get a 405 with Allow on a path that knows others;
+// stranger ones get the 404 of unknown routes.
+var knownMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
 // register puts every route into the mux, and for every path the answers to
 // other methods.
 func (s *Server) register(table []route) {
@@ -111,10 +118,17 @@ func (s *Server) register(table []route) {
 	}
 	for path, methods := range allowed {
 		allow := strings.Join(methods, ", ")
-		s.mux.Handle(path, s.serve(&route{path: path, public: true, handle: func(_ *Server, w http.ResponseWriter, _ *request) error {
+		refuse := s.serve(&route{path: path, public: true, handle: func(_ *Server, w http.ResponseWriter, _ *request) error {
 			w.Header().Set("Allow", allow)
 			return &domain.Error{Code: domain.CodeMethodNotAllowed, Args: []any{allow}, Detail: "this path knows " + allow}
-		}}))
+		}})
+		// One pattern per method: a pattern for all methods would conflict with
+		// "GET /v1/messages/{id}" on "/v1/messages/batch".
+		for _, m := range knownMethods {
+			if !slices.Contains(methods, m) {
+				s.mux.Handle(m+" "+path, refuse)
+			}
+		}
 	}
 	fallback := s.cfg.Fallback
 	if fallback == nil {
