@@ -63,7 +63,7 @@ func validKey(s string) bool {
 	}
 	for i := range len(s) {
 		c := s[i]
-		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z'
+		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
 		if !alnum && (i == 0 || c != '-' && c != '_' && c != '.') {
 			return false
 		}
@@ -76,7 +76,7 @@ func validKey(s string) bool {
 func pathKey(r *request, body string) (string, error) {
 	key := r.PathValue("key")
 	if !validKey(key) {
-		return "", &domain.Error{Code: domain.CodeInvalid, Detail: "the key in the path must be 1 to 64 letters, digits, -, _ or ., beginning with a letter or digit"}
+		return "", domain.Invalid(domain.FieldError{Pointer: "/key", Code: "key", Message: "is not a usable key", Fix: "use 1 to 64 of a–z, 0–9, dot, hyphen and underscore in the path, beginning with a letter or digit"})
 	}
 	if body != "" && body != key {
 		return "", domain.Invalid(domain.FieldError{Pointer: "/key", Code: "mismatch", Args: []any{key}, Message: "must be " + key + ", as in the path", Fix: "leave it out or make it equal"})

@@ -60,7 +60,7 @@ var rules = map[string]rule{
 	"cycle":            {message: Pair{"contains itself", "包含了自身"}, fix: Pair{"break the circle", "请去除循环引用"}},
 	"conflict":         {message: Pair{"is taken by another object", "已被其他对象占用"}, fix: Pair{"choose another value", "请使用其他值"}},
 	"immutable":        {message: Pair{"cannot be changed", "不可修改"}, fix: Pair{"keep its value, or make a new object", "请保留原值,或新建对象"}},
-	"key":              {message: Pair{"is not a usable key", "不是可用的键"}, fix: Pair{"use 1–64 of a–z, 0–9, - and _, beginning with a letter or digit", "请使用 1–64 个 a–z、0–9、- 或 _,以字母或数字开头"}},
+	"key":              {message: Pair{"is not a usable key", "不是可用的键"}, fix: Pair{"use 1–64 of a–z, 0–9, ., - and _, beginning with a letter or digit", "请使用 1–64 个 a–z、0–9、.、- 或 _,以字母或数字开头"}},
 	"mismatch":         {message: Pair{"does not agree with the path", "与路径不一致"}, args: Pair{"must be {0}, as in the path", "必须是 {0},与路径一致"}, fix: Pair{"leave it out or make it equal", "请去掉或改为一致"}},
 	"cursor":           {message: Pair{"is not a cursor of this list", "不是该列表的游标"}, fix: Pair{"use next_cursor of the page before, unchanged", "请原样使用上一页的 next_cursor"}},
 	"time":             {message: Pair{"is not an RFC 3339 time with a zone", "不是带时区的 RFC 3339 时间"}, fix: Pair{"write it like 2026-11-24T09:00:00+08:00", "写法如 2026-11-24T09:00:00+08:00"}},
@@ -68,7 +68,8 @@ var rules = map[string]rule{
 	"network":          {message: Pair{"is not a network", "不是网段"}, fix: Pair{"write it like 10.0.0.0/8", "写法如 10.0.0.0/8"}},
 	"past":             {message: Pair{"lies in the past", "是过去的时间"}, fix: Pair{"choose a later time", "请使用将来的时间"}},
 
-	"template":         {message: Pair{"is not a usable template", "模板不可用"}, fix: Pair{"correct the template", "请修正模板"}},
+	"json":             {message: Pair{"is not JSON", "不是合法的 JSON"}, fix: Pair{"write it as JSON", "请填写合法的 JSON"}},
+	"template":         {message: Pair{"is not a usable template", "模板不可用"}, args: Pair{"is not a usable template: {0}", "模板不可用:{0}"}, fix: Pair{"correct the template", "请修正模板"}},
 	"template_missing": {message: Pair{"uses a value that is not there", "使用了不存在的变量"}, args: Pair{"uses {0}, which is not there", "使用了不存在的变量 {0}"}, fix: Pair{"send the value, or use default", "请提供该值,或使用 default"}},
 	"template_time":    {message: Pair{"takes too long to render", "渲染超时"}, fix: Pair{"simplify the template", "请简化模板"}},
 	"template_size":    {message: Pair{"renders to too much text", "渲染结果过大"}, fix: Pair{"shorten the template or its data", "请缩短模板或数据"}},

@@ -1,0 +1,27 @@
+package httpapi
+
+// Row is a route as the tests see it.
+type Row struct {
+	Method, Path, Scope string
+	Limit               int64 // 0: no body
+	Multipart           bool
+}
+
+// Table lists the routes.
+func Table() []Row {
+	var out []Row
+	for _, r := range routes() {
+		row := Row{Method: r.method, Path: r.path, Scope: r.scope, Multipart: r.multipart}
+		if r.body != nil || r.multipart {
+			row.Limit = r.limit
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// OpenAPI gives the description as it is committed.
+func OpenAPI() ([]byte, error) {
+	s, err := newSpec("dev")
+	return s.yaml, err
+}
