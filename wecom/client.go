@@ -220,12 +220,12 @@ func (t *trace) wrote(info httptrace.WroteRequestInfo) {
 
 // class says what a failed round trip means. While the request is on its way
 // and the caller gave up nobody knows how much arrives.
-func (t *trace) class(traced bool, err error) Class {
+func (t *trace) class(traced, gaveUp bool) Class {
 	switch t.phase.Load() {
 	case phaseWritten:
 		return ClassAmbiguous
 	case phaseBegun:
-		if gaveUp(err) {
+		if gaveUp {
 			return ClassAmbiguous
 		}
 		return ClassNotSent // the connection broke and its writer ended without having written all
@@ -258,7 +258,7 @@ func (c *Client) do(ctx context.Context, k *call, req *http.Request, path, query
 
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
-		e := k.fail(t.class(c.traced, err), "")
+		e := k.fail(t.class(c.traced, gaveUp(err) || ctx.Err() != nil), "")
 		if ctx.Err() != nil && !gaveUp(err) {
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,7 +50,7 @@ func FuzzReceivers(f *testing.F) {
 			ToUser, ToParty, ToTag json.RawMessage
 		}
 		_, _ = parties, tags
-		if !json.Valid(body) || json.Unmarshal(body, &w) != nil || strings.Count(strings.ToLower(string(body)), "user") > 1 || strings.Contains(string(body), `\u`) {
+		if !utf8.Valid(body) || !json.Valid(body) || json.Unmarshal(body, &w) != nil || strings.Count(strings.ToLower(string(body)), "user") > 1 || strings.Contains(string(body), `\u`) {
 			return // only judged when encoding/json reads the same members
 		}
 		var want string

@@ -62,7 +62,11 @@ func splitPoint(s string, limit int) (end, skip int) {
 	if i := strings.LastIndexAny(head, " \t"); i >= limit/2 && i > 0 {
 		return i, 1
 	}
-	return max(boundary(s, limit), 1), 0
+	end = max(boundary(s, limit), 1)
+	if strings.HasPrefix(s[end:], "\r\n") {
+		skip = 2
+	}
+	return end, skip
 }
 
 // boundary returns the largest good place to cut s at or before n bytes. It
