@@ -74,7 +74,8 @@ const dev = startDev(binary, {
 let browser;
 try {
   const text = await dev.ready;
-  await check('dev is ready within 3 s', async () => need(Date.now() - began < 3000, `took ${Date.now() - began} ms`));
+  const took = Date.now() - began;
+  await check(`dev is ready within 3 s: ${took} ms`, async () => need(took < 3000, 'too slow'));
   const curl = text.match(/^curl (?:.*\\\n)*.*$/m)[0];
 
   browser = await chromium.launch({
@@ -124,7 +125,7 @@ try {
       if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(readFileSync(axe, 'utf8')); // past the page's content security policy
       const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
       await page.screenshot({ path: path.join(out, `phone-${width}-${theme}.png`) });
-      need(violations.length === 0, violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join('; ')})`).join('\n      '));
+      need(violations.length === 0, violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => `${n.target.join(' ')}: ${n.any[0]?.message ?? ''}`).slice(0, 3).join('; ')})`).join('\n      '));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       need(wide <= 0, `the page scrolls sideways by ${wide} px`);
     });
