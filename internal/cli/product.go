@@ -1,27 +1,16 @@
 package cli
 
 import (
-	"context"
-
 	"hongyan/internal/app"
-	"hongyan/internal/config"
 	"hongyan/wecom"
 )
 
-// product wires the commands to the real thing.
+// product wires the commands to the real product.
 func product() Deps {
 	return Deps{
 		Serve:   app.Serve,
 		Dev:     app.Dev,
 		Sandbox: app.Sandbox,
-		Doctor: func(ctx context.Context, c config.Config) []Check {
-			found := app.Doctor(ctx, c)
-			out := make([]Check, len(found))
-			for i, f := range found {
-				out[i] = Check(f)
-			}
-			return out
-		},
 		Errcode: explain,
 	}
 }
