@@ -2,16 +2,16 @@ package httpapi
 
 // Row is a route as the tests see it.
 type Row struct {
-	Method, Path, Scope string
-	Limit               int64 // 0: no body
-	Multipart           bool
+	Method, Path, Scope, OrScope string
+	Limit                        int64 // 0: no body
+	Multipart                    bool
 }
 
 // Table lists the routes.
 func Table() []Row {
 	var out []Row
 	for _, r := range routes() {
-		row := Row{Method: r.method, Path: r.path, Scope: r.scope, Multipart: r.multipart}
+		row := Row{Method: r.method, Path: r.path, Scope: r.scope, OrScope: r.orScope, Multipart: r.multipart}
 		if r.body != nil || r.multipart {
 			row.Limit = r.limit
 		}

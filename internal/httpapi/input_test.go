@@ -208,3 +208,14 @@ func (zeros) Read(p []byte) (int, error) {
 func han(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) }) >= 0
 }
+
+// The limits on slow and large headers are set, and a large header is refused.
+func TestR52_HeaderLimits(t *testing.T) {
+	s := httpapi.HTTPServer(nil)
+	require.LessOrEqual(t, s.ReadHeaderTimeout, 5*time.Second)
+	require.LessOrEqual(t, s.IdleTimeout, 60*time.Second)
+	a := newAPI(t)
+	res := a.do("GET", "/livez", "", "", "X-Filler: "+strings.Repeat("x", 17<<10))
+	require.Equal(t, 431, res.StatusCode)
+	require.Equal(t, 200, a.do("GET", "/livez", "", "", "X-Filler: "+strings.Repeat("x", 8<<10)).StatusCode)
+}

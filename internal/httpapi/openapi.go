@@ -116,6 +116,9 @@ func operation(r route, registry huma.Registry, problem *huma.Schema) *huma.Oper
 	if !r.public {
 		op.Security = []map[string][]string{{"key": {}}}
 		op.Description = "Needs the scope `" + r.scope + "`."
+		if r.orScope != "" {
+			op.Description = "Needs the scope `" + r.scope + "` or `" + r.orScope + "`."
+		}
 	}
 	for _, part := range strings.Split(r.path, "/") {
 		if name, ok := strings.CutPrefix(part, "{"); ok {

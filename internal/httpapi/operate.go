@@ -33,7 +33,7 @@ func healthView(h domain.AppHealth, lang i18n.Lang) Health {
 	}
 	switch {
 	case h.State == domain.HealthPaused:
-		out.Fix = orNil(i18n.Pair{EN: "A person paused it; POST /v1/apps/" + h.App + "/resume lets it go on.", ZH: "已被人工暂停;POST /v1/apps/" + h.App + "/resume 可恢复。"}.In(lang))
+		out.Fix = orNil(i18n.Pair{EN: "A person paused it; POST /v1/apps/" + h.App + "/resume lets it go on.", ZH: "已被人工暂停；POST /v1/apps/" + h.App + "/resume 可恢复。"}.In(lang))
 	case h.State == domain.HealthBlocked:
 		if e, ok := wecom.Lookup(h.Errcode); ok && h.Errcode != 0 {
 			fix := e.EN.Fix

@@ -84,7 +84,7 @@ func (s *Server) problemOf(err error, lang i18n.Lang, requestID string, inBody b
 		if lang == i18n.EN {
 			p.Detail = e.Detail
 		} else if len(e.Args) == 0 {
-			p.Detail = strings.TrimSuffix(p.Detail, "。") + "(" + e.Detail + ")。"
+			p.Detail = strings.TrimSuffix(p.Detail, "。") + "（" + e.Detail + "）。"
 		}
 	}
 	for _, f := range e.Fields {
@@ -119,7 +119,7 @@ func fieldText(lang i18n.Lang, f domain.FieldError) ProblemField {
 	}
 	out.Message = message
 	if out.Fix = fix; len(f.Args) == 0 && f.Fix != "" {
-		out.Fix += "(" + f.Fix + ")"
+		out.Fix += "（" + f.Fix + "）"
 	}
 	return out
 }

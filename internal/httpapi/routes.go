@@ -14,6 +14,7 @@ type handler func(s *Server, w http.ResponseWriter, r *request) error
 type route struct {
 	method, path string
 	scope        string // of the key
+	orScope      string // will do as well
 	public       bool   // no key at all
 	id           string // operationId
 	summary      string
@@ -107,7 +108,7 @@ func routes() []route {
 		route{method: get, path: "/v1/scenes/{key}/versions", scope: read, id: "listSceneVersions", tag: "Scenes", summary: "The history of a scene, newest first", status: 200, answer: List[SceneVersion]{}, query: paging, handle: listSceneVersions},
 		route{method: get, path: "/v1/scenes/{key}/versions/{version}", scope: read, id: "getSceneVersion", tag: "Scenes", summary: "A scene as it was", status: 200, answer: SceneDoc{}, handle: getSceneVersion},
 		route{method: post, path: "/v1/scenes/{key}/rollback", scope: configure, id: "rollbackScene", tag: "Scenes", summary: "Make an old version live again, as a new version", body: rollbackRequest{}, status: 200, answer: SceneDoc{}, handle: rollbackScene},
-		route{method: post, path: "/v1/scenes/{key}/preview", scope: read, id: "previewScene", tag: "Scenes", summary: "Render a scene, a version or a draft without sending", body: previewRequest{}, status: 200, answer: domain.DryRun{}, handle: previewScene},
+		route{method: post, path: "/v1/scenes/{key}/preview", scope: read, orScope: configure, id: "previewScene", tag: "Scenes", summary: "Render a scene, a version or a draft without sending", body: previewRequest{}, status: 200, answer: domain.DryRun{}, handle: previewScene},
 		route{method: post, path: "/v1/keys", scope: admin, id: "createKey", tag: "Keys", summary: "Make an API key; the answer shows it for the only time", body: keyRequest{}, status: 201, answer: Key{}, handle: createKey},
 		route{method: get, path: "/v1/keys", scope: admin, id: "listKeys", tag: "Keys", summary: "List keys", status: 200, answer: List[Key]{}, query: paging, handle: listKeys},
 		route{method: get, path: "/v1/keys/{id}", scope: admin, id: "getKey", tag: "Keys", summary: "Read one", status: 200, answer: Key{}, handle: getKey},

@@ -267,7 +267,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if !r.caller.Can(r.route.scope) {
+	if !r.caller.Can(r.route.scope) && (r.route.orScope == "" || !r.caller.Can(r.route.orScope)) {
 		return &domain.Error{Code: domain.CodeForbidden, Args: []any{r.route.scope}, Detail: "this needs the scope " + r.route.scope}
 	}
 	return s.limit(w, r.caller.KeyID)
@@ -308,8 +308,10 @@ func (s *Server) note(r *request, w *recorder, err error, took time.Duration) {
 	}
 	level := slog.LevelInfo
 	switch {
-	case w.status >= http.StatusInternalServerError:
+	case w.status == http.StatusInternalServerError:
 		level = slog.LevelError
+	case w.status > http.StatusInternalServerError: // busy, stopping, full: said often, and nobody's bug
+		level = slog.LevelWarn
 	case r.route.quiet:
 		level = slog.LevelDebug
 	}

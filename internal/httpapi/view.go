@@ -180,8 +180,8 @@ func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
 
 // transport explains the classes that carry no errcode.
 var transport = map[string]i18n.Pair{
-	string(wecom.ClassNotSent):   {EN: "WeCom could not be reached; nothing was sent. It is tried again.", ZH: "无法连接企业微信,消息没有发出,会自动重试。"},
-	string(wecom.ClassAmbiguous): {EN: "The connection broke before WeCom answered: it may or may not have the message. The same bytes are repeated under WeCom's duplicate check.", ZH: "在企业微信应答之前连接中断,消息可能已送达也可能没有。会在企业微信的重复检查保护下重发相同内容。"},
+	string(wecom.ClassNotSent):   {EN: "WeCom could not be reached; nothing was sent. It is tried again.", ZH: "无法连接企业微信，消息没有发出，会自动重试。"},
+	string(wecom.ClassAmbiguous): {EN: "The connection broke before WeCom answered: it may or may not have the message. The same bytes are repeated under WeCom's duplicate check.", ZH: "在企业微信应答之前连接中断，消息可能已送达也可能没有。会在企业微信的重复检查保护下重发相同内容。"},
 }
 
 // explain says in words what WeCom's answer means; nil when all is well.

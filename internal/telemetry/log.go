@@ -55,7 +55,7 @@ func Redact(s string) string {
 	if strings.Contains(s, "://") {
 		s = userURL.ReplaceAllString(s, "${1}:"+Mask+"@")
 	}
-	if strings.ContainsAny(s, "=: ") {
+	if strings.ContainsAny(s, "=: ") && mayHold(s) {
 		s = bearer.ReplaceAllString(s, "Bearer "+Mask)
 		s = named.ReplaceAllStringFunc(s, func(m string) string {
 			p := named.FindStringSubmatch(m)
@@ -66,6 +66,20 @@ func Redact(s string) string {
 		})
 	}
 	return s
+}
+
+// telltales are parts of the names that named and bearer look for. Searching
+// for them first keeps the regular expressions away from almost every value.
+var telltales = []string{"token", "secret", "key", "passw", "bearer", "authorization", "response_code"}
+
+func mayHold(s string) bool {
+	lower := strings.ToLower(s)
+	for _, t := range telltales {
+		if strings.Contains(lower, t) {
+			return true
+		}
+	}
+	return false
 }
 
 // redactor masks secrets in messages and values before they reach the real
