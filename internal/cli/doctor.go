@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -29,7 +28,6 @@ func (c *doctorCmd) Run(s *session) error {
 		}
 	} else {
 		checks = append(checks, Check{Name: "config", Status: "ok", What: "all settings are well-formed"})
-		checks = append(checks, dataDir(cfg))
 		if s.deps.Doctor != nil {
 			checks = append(checks, s.deps.Doctor(s.ctx, cfg)...)
 		}
@@ -68,25 +66,6 @@ func printChecks(s *session, checks []Check) error {
 		}
 	}
 	return nil
-}
-
-// dataDir checks that the data directory can be written.
-func dataDir(cfg config.Config) Check {
-	c := Check{Name: "data", Status: "ok", What: cfg.DataDir + " can be written"}
-	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
-		c.Status, c.What, c.Fix = "warn", cfg.DataDir+" does not exist yet", "the first start makes it; is data_dir right?"
-		return c
-	}
-	f, err := os.CreateTemp(cfg.DataDir, "hongyan.doctor-*")
-	if err != nil {
-		return Check{
-			Name: "data", Status: "fail", What: cfg.DataDir + " cannot be written", Why: err.Error(),
-			Fix: "give the user that runs hongyan the right to write there, or choose another data_dir",
-		}
-	}
-	_ = f.Close()
-	_ = os.Remove(f.Name())
-	return c
 }
 
 // gateway asks the running gateway how it and its apps are.

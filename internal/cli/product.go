@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
+
 	"hongyan/internal/app"
+	"hongyan/internal/config"
 	"hongyan/wecom"
 )
 
@@ -11,8 +14,19 @@ func product() Deps {
 		Serve:   app.Serve,
 		Dev:     app.Dev,
 		Sandbox: app.Sandbox,
+		Doctor:  diagnose,
 		Errcode: explain,
 	}
+}
+
+// diagnose runs the checks of the gateway's surroundings.
+func diagnose(ctx context.Context, c config.Config) []Check {
+	found := app.Doctor(ctx, c)
+	out := make([]Check, len(found))
+	for i, f := range found {
+		out[i] = Check(f)
+	}
+	return out
 }
 
 // explain looks an errcode up in the table that is part of the WeCom client.
