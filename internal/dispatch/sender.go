@@ -312,7 +312,9 @@ func rejected(res wecom.SendResult) []domain.Recipient {
 	return out
 }
 
-// fail applies the retry schedule of the error's class.
+// fail applies the retry schedule of the error's class. Where the whole
+// lane must stop, the delivery keeps its place and the lane its pause: so a
+// resume, or a mended app, moves everything at once.
 func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *domain.Result, now time.Time) lane.Control {
 	p := s.pacer(d.Lane)
 	retry := func(reason domain.WaitReason, due time.Time, counted bool) {
@@ -321,7 +323,7 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 	switch e.Class {
 	case wecom.ClassNotSent:
 		until := now.Add(jitter(p.unreachable()))
-		retry(domain.WaitBackoff, until, false)
+		retry(domain.WaitBackoff, d.DueAt, false)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitBackoff, Until: until}}
 	case wecom.ClassAmbiguous:
 		r.Next, r.WaitReason, r.DueAt = afterAmbiguous(d, now)
@@ -335,11 +337,11 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		return lane.Control{Narrow: true}
 	case wecom.ClassQuota:
 		until := quotaPause(p.overQuota(), now)
-		retry(domain.WaitWeComLimit, until, false)
+		retry(domain.WaitWeComLimit, d.DueAt, false)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitWeComLimit, Until: until}}
 	case wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig, wecom.ClassBotSession:
 		until := now.Add(probeEvery)
-		retry(domain.WaitAppBlocked, until, false)
+		retry(domain.WaitAppBlocked, d.DueAt, false)
 		s.health.Block(app.Key, e, now, until)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}
 	case wecom.ClassRecipient:
