@@ -33,7 +33,7 @@ func newPacer(l domain.AppLimits) *pacer {
 			{Count: orDefault(l.MemberPerMinute, pace.MemberPerMinute), Window: time.Minute},
 			{Count: orDefault(l.MemberPerHour, pace.MemberPerHour), Window: time.Hour},
 		}}),
-		seed:    maphash.MakeSeed(), recent: map[uint64]time.Time{},
+		seed: maphash.MakeSeed(), recent: map[uint64]time.Time{},
 	}
 }
 
