@@ -17,6 +17,9 @@ type querier interface {
 	query(ctx context.Context, query string, args ...any) (rows, error)
 	// now is the clock of leases and locks: the database's where it is shared.
 	now(ctx context.Context) (time.Time, error)
+	// forUpdate is the SQL that locks the selected rows until the commit; empty
+	// where there is one writer.
+	forUpdate() string
 }
 
 // rows is what both drivers offer.

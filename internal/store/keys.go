@@ -15,6 +15,9 @@ func (s *Store) CreateKey(ctx context.Context, k domain.APIKey) error {
 	const insert = `INSERT INTO api_keys (id, name, prefix, hash, scopes, scenes, apps, networks, app, created_at, expires_at,
 		last_used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	return s.do(ctx, func(ctx context.Context, q querier) error {
+		if err := lockConfig(ctx, q); err != nil {
+			return err
+		}
 		var id string
 		twice, err := queryRow(ctx, q, `SELECT id FROM api_keys WHERE id = $1 OR hash = $2`, []any{k.ID, k.Hash[:]}, &id)
 		if err != nil {
@@ -62,6 +65,9 @@ func (s *Store) ListKeys(ctx context.Context) ([]domain.APIKey, error) {
 // domain.CodeNotFound.
 func (s *Store) RevokeKey(ctx context.Context, id string) error {
 	return s.do(ctx, func(ctx context.Context, q querier) error {
+		if err := lockConfig(ctx, q); err != nil {
+			return err
+		}
 		var at int64
 		found, err := queryRow(ctx, q, `SELECT revoked_at FROM api_keys WHERE id = $1`, []any{id}, &at)
 		if err != nil {

@@ -3,9 +3,294 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"hongyan/internal/domain"
 )
 
-func openPostgres(context.Context, string, *slog.Logger) (engine, error) {
-	return nil, errors.New("not built yet")
+const (
+	minPostgres = 150000
+	// migrationLock is the advisory lock under which one node migrates.
+	migrationLock = 0x686f6e6779616e
+	// verdictTime bounds the search for the outcome of a broken commit.
+	verdictTime = 5 * time.Second
+)
+
+// pgEngine is a shared database: one connection that writes, a pool that
+// reads.
+type pgEngine struct {
+	log  *slog.Logger
+	cfg  *pgx.ConnConfig // of the writer
+	conn *pgx.Conn       // the writer's; replaced when it breaks
+	pool *pgxpool.Pool
 }
+
+func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, err error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the postgres:// URL cannot be read") // err may quote the password
+	}
+	// A generic plan made while a table was empty ruins the queue later.
+	cfg.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	cfg.RuntimeParams["application_name"] = "hongyan-writer"
+	cfg.RuntimeParams["synchronous_commit"] = "on"
+	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	e := &pgEngine{log: log, cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close())
+		}
+	}()
+	if err := e.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.checkFloor(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	pool, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the postgres:// URL cannot be read")
+	}
+	pool.MaxConns = max(pool.MaxConns, readConns)
+	params := pool.ConnConfig.RuntimeParams
+	params["plan_cache_mode"] = "force_custom_plan"
+	params["application_name"] = "hongyan-reader"
+	params["default_transaction_read_only"] = "on"
+	params["statement_timeout"] = fmt.Sprint(readTimeout.Milliseconds())
+	e.pool, err = pgxpool.NewWithConfig(ctx, pool)
+	return e, err
+}
+
+// connect makes sure that the writer has a live connection.
+func (e *pgEngine) connect(ctx context.Context) error {
+	if e.conn != nil && !e.conn.IsClosed() {
+		return nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, e.cfg.Copy())
+	if err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	e.conn = conn
+	return nil
+}
+
+func (e *pgEngine) checkFloor(ctx context.Context) error {
+	var version int
+	var fsync string
+	err := e.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync')`).Scan(&version, &fsync)
+	if err != nil {
+		return err
+	}
+	if version < minPostgres {
+		return fmt.Errorf("PostgreSQL 15 or later is needed, this is %d", version/10000)
+	}
+	if fsync != "on" {
+		e.log.Warn("PostgreSQL runs with fsync off: a power cut may lose accepted messages")
+	}
+	return nil
+}
+
+func (e *pgEngine) migrate(ctx context.Context) (err error) {
+	if _, err := e.conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
+		return err
+	}
+	defer func() {
+		_, unlock := e.conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(migrationLock))
+		err = errors.Join(err, unlock)
+	}()
+	const table = `CREATE TABLE IF NOT EXISTS schema_migrations (
+		version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)`
+	if _, err := e.conn.Exec(ctx, table); err != nil {
+		return err
+	}
+	todo, err := pending(ctx, &pgQuerier{e.conn}, "postgres")
+	if err != nil || len(todo) == 0 {
+		return err
+	}
+	for _, m := range todo {
+		err := pgx.BeginFunc(ctx, e.conn, func(tx pgx.Tx) error {
+			if _, err := tx.Conn().PgConn().Exec(ctx, m.sql).ReadAll(); err != nil {
+				return fmt.Errorf("step %d (%s): %w", m.version, m.name, err)
+			}
+			return record(ctx, &pgQuerier{tx}, m)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	_, err = e.conn.Exec(ctx, `ANALYZE messages, deliveries, recipients, attempts, events`)
+	return err
+}
+
+func (e *pgEngine) dialect() string { return "postgres" }
+func (e *pgEngine) reader() querier { return &pgQuerier{e.pool} }
+
+func (e *pgEngine) inList(param string) string {
+	return `= ANY (ARRAY(SELECT jsonb_array_elements_text(` + param + `::text::jsonb)))`
+}
+
+func (e *pgEngine) likeOperator() string { return `ILIKE` }
+
+// settled finds the end of what is certain. A number is drawn after its
+// transaction has an id, so once every transaction that ran when a number had
+// been drawn is over, nothing can appear at or below that number.
+func (e *pgEngine) settled(ctx context.Context, h *horizon) (int64, bool, error) {
+	var last, oldest, next int64
+	b := &pgx.Batch{}
+	// Two statements, in this order: the snapshot must be the younger.
+	b.Queue(`SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_seq_seq`).QueryRow(func(r pgx.Row) error {
+		return r.Scan(&last)
+	})
+	b.Queue(`SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s`).QueryRow(func(r pgx.Row) error {
+		return r.Scan(&oldest, &next)
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := e.pool.SendBatch(ctx, b).Close(); err != nil {
+		return 0, false, err
+	}
+	switch {
+	case oldest >= next: // nothing runs
+		h.safe, h.until = max(h.safe, last), 0
+	case h.until != 0 && oldest >= h.until:
+		h.safe = max(h.safe, h.pending)
+		h.pending, h.until = last, next
+	case h.until == 0:
+		h.pending, h.until = last, next
+	}
+	return h.safe, h.until == 0 || h.safe >= last, nil
+}
+
+func (e *pgEngine) apply(ctx context.Context, ops []*op) error {
+	for again := true; ; again = false {
+		if err := e.connect(ctx); err != nil {
+			return err
+		}
+		b := &pgBatch{conn: e.conn, q: &pgQuerier{e.conn}}
+		err := b.run(ctx, ops)
+		if err == nil {
+			return nil
+		}
+		if !e.conn.IsClosed() {
+			if _, rollback := e.conn.Exec(ctx, `ROLLBACK`); rollback != nil {
+				_ = e.conn.Close(ctx)
+			}
+			return err
+		}
+		if b.committing {
+			committed, known := e.verdict(ctx, b.xid)
+			if committed {
+				return nil
+			}
+			if !known {
+				return fmt.Errorf("%w: %w", errUnknown, err)
+			}
+		}
+		if !again {
+			return err
+		}
+	}
+}
+
+// verdict asks what became of a transaction whose connection broke while it
+// was being committed.
+func (e *pgEngine) verdict(ctx context.Context, xid string) (committed, known bool) {
+	if xid == "" {
+		return false, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, verdictTime)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if e.connect(ctx) == nil {
+			var status *string
+			err := e.conn.QueryRow(ctx, `SELECT pg_xact_status($1::text::xid8)`, xid).Scan(&status)
+			if err == nil && status != nil && *status != "in progress" {
+				return *status == "committed", true
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false, false
+		case <-tick.C:
+		}
+	}
+}
+
+func (e *pgEngine) problem(err error) (*domain.Error, bool) {
+	if d, ok := errors.AsType[*domain.Error](err); ok {
+		return d, false
+	}
+	out := &domain.Error{Code: domain.CodeInternal, Err: err}
+	const down = "the database cannot be reached"
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch class := pe.Code[:min(2, len(pe.Code))]; {
+		case pe.Code == "53100":
+			out.Code, out.Detail = domain.CodeDiskFull, "the disk of the database is full"
+		case class == "08", class == "53", class == "57", class == "58", class == "40", pe.Code == "25006":
+			out.Code, out.Detail = domain.CodeUnavailable, down
+		}
+		return out, false
+	}
+	_, network := errors.AsType[net.Error](err)
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	if errors.Is(err, errUnknown) || network || connecting || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") ||
+		strings.Contains(err.Error(), "unexpected EOF") {
+		out.Code, out.Detail = domain.CodeUnavailable, down
+	}
+	return out, false
+}
+
+func (e *pgEngine) close() error {
+	if e.pool != nil {
+		e.pool.Close()
+	}
+	if e.conn == nil || e.conn.IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout) //nolint:forbidigo // the process is ending
+	defer cancel()
+	return e.conn.Close(ctx)
+}
+
+// pgQuerier runs shared SQL on the writer's connection, a transaction or the
+// pool.
+type pgQuerier struct {
+	db interface {
+		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	}
+}
+
+func (q *pgQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	tag, err := q.db.Exec(ctx, query, args...)
+	return tag.RowsAffected(), err
+}
+
+func (q *pgQuerier) query(ctx context.Context, query string, args ...any) (rows, error) {
+	r, err := q.db.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (q *pgQuerier) now(ctx context.Context) (time.Time, error) {
+	var us int64
+	_, err := queryRow(ctx, q, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`, nil, &us)
+	return moment(us), err
+}
+
+func (q *pgQuerier) forUpdate() string { return ` FOR UPDATE` }

@@ -15,6 +15,9 @@ func (s *Store) Claim(ctx context.Context, claims []domain.Claim) (claimed []boo
 	if len(claims) == 0 {
 		return nil, nil
 	}
+	if id := twice(claims, func(c *domain.Claim) string { return c.DeliveryID }); id != "" {
+		return nil, domain.Errorf(domain.CodeInternal, "delivery %q is claimed twice at once", id)
+	}
 	o := &op{claims: claims, rows: len(claims)}
 	err = s.submit(ctx, o)
 	return o.applied, err
@@ -27,6 +30,9 @@ func (s *Store) Claim(ctx context.Context, claims []domain.Claim) (claimed []boo
 func (s *Store) Finish(ctx context.Context, results []domain.Result) (applied []bool, err error) {
 	if len(results) == 0 {
 		return nil, nil
+	}
+	if id := twice(results, func(r *domain.Result) string { return r.Attempt.DeliveryID }); id != "" {
+		return nil, domain.Errorf(domain.CodeInternal, "delivery %q has two results at once", id)
 	}
 	rs := make([]domain.Result, len(results))
 	copy(rs, results)
@@ -56,6 +62,22 @@ func (s *Store) Finish(ctx context.Context, results []domain.Result) (applied []
 	return o.applied, err
 }
 
+// twice returns the first id that a list names more than once.
+func twice[T any](list []T, id func(*T) string) string {
+	if len(list) < 2 {
+		return ""
+	}
+	seen := make(map[string]struct{}, len(list))
+	for i := range list {
+		k := id(&list[i])
+		if _, ok := seen[k]; ok {
+			return k
+		}
+		seen[k] = struct{}{}
+	}
+	return ""
+}
+
 func responseCodePlace(deliveryID string) string { return "response_code:" + deliveryID }
 
 // Defer moves the due time of open deliveries and says why. Those that are no
@@ -63,6 +85,9 @@ func responseCodePlace(deliveryID string) string { return "response_code:" + del
 func (s *Store) Defer(ctx context.Context, deferrals []domain.Deferral) error {
 	if len(deferrals) == 0 {
 		return nil
+	}
+	if id := twice(deferrals, func(d *domain.Deferral) string { return d.DeliveryID }); id != "" {
+		return domain.Errorf(domain.CodeInternal, "delivery %q is deferred twice at once", id)
 	}
 	return s.submit(ctx, &op{deferrals: deferrals, rows: len(deferrals)})
 }
@@ -72,6 +97,9 @@ func (s *Store) Defer(ctx context.Context, deferrals []domain.Deferral) error {
 func (s *Store) Settle(ctx context.Context, settlements []domain.Settlement) (applied []bool, err error) {
 	if len(settlements) == 0 {
 		return nil, nil
+	}
+	if id := twice(settlements, func(x *domain.Settlement) string { return x.DeliveryID }); id != "" {
+		return nil, domain.Errorf(domain.CodeInternal, "delivery %q is settled twice at once", id)
 	}
 	for _, x := range settlements {
 		if !domain.StateQueued.CanBecome(x.Next) || !x.Next.Final() {
@@ -124,6 +152,13 @@ func conclude(ctx context.Context, q querier, messageID string, at time.Time, da
 		states = `SELECT state FROM deliveries WHERE message_id = $1 ORDER BY id`
 		update = `UPDATE messages SET state = $1, finished_at = $2 WHERE id = $3 AND finished_at IS NULL`
 	)
+	if lock := q.forUpdate(); lock != "" {
+		// Nodes that end two deliveries of a message at once must see each
+		// other, or none of them would end the message.
+		if _, err := q.exec(ctx, `SELECT id FROM messages WHERE id = $1`+lock, messageID); err != nil {
+			return err
+		}
+	}
 	all, err := collect(ctx, q, states, []any{messageID}, func(r rows) (domain.State, error) {
 		var st string
 		err := r.Scan(&st)

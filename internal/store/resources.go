@@ -20,8 +20,18 @@ func (s *Store) Revision(ctx context.Context) (int64, error) {
 	return n, s.readError("read the revision", err)
 }
 
-// bump raises the revision. It is the first write of every change, so that
-// changes of several nodes come one after the other.
+// lockConfig lets changes of several nodes come one after the other: each must
+// see what the one before has stored.
+func lockConfig(ctx context.Context, q querier) error {
+	lock := q.forUpdate()
+	if lock == "" {
+		return nil
+	}
+	_, err := q.exec(ctx, `SELECT n FROM meta WHERE key = 'revision'`+lock)
+	return err
+}
+
+// bump raises the revision.
 func bump(ctx context.Context, q querier) error {
 	_, err := q.exec(ctx, `UPDATE meta SET n = n + 1 WHERE key = 'revision'`)
 	return err
@@ -131,6 +141,9 @@ func (s *Store) putResource(ctx context.Context, q querier, res domain.Resource,
 		update = `UPDATE resources SET version = $3, code = $4, spec = $5, secrets = $6, created_at = $7, updated_at = $8
 			WHERE kind = $1 AND key = $2`
 	)
+	if err := lockConfig(ctx, q); err != nil {
+		return res, false, err
+	}
 	old, err := s.findResource(ctx, q, res.Kind, res.Key)
 	if err != nil {
 		return res, false, err
@@ -209,6 +222,9 @@ func (s *Store) DeleteResource(ctx context.Context, kind domain.ResourceKind, ke
 		remove   = `DELETE FROM resources WHERE kind = $1 AND key = $2`
 	)
 	return s.do(ctx, func(ctx context.Context, q querier) error {
+		if err := lockConfig(ctx, q); err != nil {
+			return err
+		}
 		old, err := s.findResource(ctx, q, kind, key)
 		if err != nil {
 			return err

@@ -23,6 +23,9 @@ func (s *Store) PutScene(ctx context.Context, sc domain.Scene, by, reason string
 		return v, false, err
 	}
 	err = s.do(ctx, func(ctx context.Context, q querier) error {
+		if err := lockConfig(ctx, q); err != nil {
+			return err
+		}
 		var code any
 		if sc.Code != nil {
 			code = int64(*sc.Code)

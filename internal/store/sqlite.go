@@ -332,6 +332,8 @@ func (q *sqliteQuerier) query(ctx context.Context, query string, args ...any) (r
 // now is this process's clock: no other process shares the database.
 func (q *sqliteQuerier) now(context.Context) (time.Time, error) { return time.Now(), nil }
 
+func (q *sqliteQuerier) forUpdate() string { return "" }
+
 func (q *sqliteQuerier) close() error {
 	if q == nil {
 		return nil
