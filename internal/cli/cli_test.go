@@ -374,17 +374,19 @@ func TestSend(t *testing.T) {
 	require.Equal(t, map[string]any{"content": "hello"}, g.sent[1]["content"])
 }
 
-func FuzzDocument(f *testing.F) {
-	f.Add(yamlDocs)
-	f.Add("kind: App\nkey: a\nsecret: {env: X}\n")
-	f.Fuzz(func(t *testing.T, text string) {
+func TestHostileDocuments(t *testing.T) {
+	for _, text := range []string{
+		yamlDocs, "kind: App\nkey: a\nx: &a [*a]\n", "kind: App\nkey: a\nx: .nan\n", "kind: App\nkey: a\n? [b]\n: c\n",
+		"kind: App\nkey: a\nx: 0x1f\ny: 1_000\nz: 2026-11-24\n", "kind: App\nkey: a\nx: " + strings.Repeat("[", 5000) + "\n",
+		"kind: App\nkey: a\na: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e]\n",
+	} {
 		docs, err := readDocuments([]string{"-"}, func(string) ([]byte, error) { return []byte(text), nil }, func(string) string { return "v" })
 		if err != nil {
-			return
+			continue
 		}
 		for _, d := range docs {
 			require.True(t, json.Valid(d.body), "%s", d.body)
 			d.lineOf("/content/0/x")
 		}
-	})
+	}
 }
