@@ -1,0 +1,99 @@
+package app_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/config"
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+func redisURL(t *testing.T) string {
+	t.Helper()
+	url := os.Getenv("TEST_REDIS_URL")
+	if url == "" {
+		t.Skip("skipped: TEST_REDIS_URL is not set")
+	}
+	return url
+}
+
+// TestTokenIsSharedThroughRedis has another program put a token where we look,
+// and look for ours where we put it.
+func TestTokenIsSharedThroughRedis(t *testing.T) {
+	t.Parallel()
+	url := redisURL(t)
+	opt, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	rdb := redis.NewClient(opt)
+	defer rdb.Close()
+	ctx := context.Background()
+	for _, format := range []string{"plain", "json"} {
+		t.Run(format, func(t *testing.T) {
+			key := "test:" + (&domain.IDs{}).New("token_")
+			t.Cleanup(func() { rdb.Del(context.Background(), key) })
+			wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers})
+			w := &world{t: t, wecom: wecom, base: base, key: testKey}
+			cfg := testConfig(t, "")
+			cfg.RedisURL = config.Secret(url)
+			w.start(cfg)
+			w.seed()
+			theirs := fetchToken(t, base)
+			stored := theirs
+			if format == "json" {
+				stored = `{"access_token":"` + theirs + `","expires_in":7200}`
+			}
+			require.NoError(t, rdb.Set(ctx, key, stored, time.Hour).Err())
+			app := obj{
+				"corp_id": sandbox.DevCorpID, "agent_id": sandbox.DevAgentID, "base_url": base, "secret": sandbox.DevSecret,
+				"token": obj{"redis_key": key, "redis_format": format},
+			}
+			w.must("PUT", "/v1/apps/ops", app)
+			before := wecom.Counts().GetToken
+			require.Equal(t, "sent", w.send(alert(1)).str("state"))
+			require.Equal(t, before, wecom.Counts().GetToken, "their token was used")
+
+			wecom.ExpireTokens(42001)
+			require.Equal(t, "sent", w.send(alert(2)).str("state"))
+			require.Equal(t, before+1, wecom.Counts().GetToken)
+			ours, err := rdb.Get(ctx, key).Result()
+			require.NoError(t, err)
+			require.NotEqual(t, stored, ours, "ours is where they look")
+			ttl, err := rdb.TTL(ctx, key).Result()
+			require.NoError(t, err)
+			require.Greater(t, ttl, time.Hour)
+			if format == "plain" {
+				require.Equal(t, fetchToken(t, base), ours, "and it is the live one")
+			}
+		})
+	}
+}
+
+// fetchToken gets a token as another program would.
+func fetchToken(t *testing.T, base string) string {
+	t.Helper()
+	w := &world{t: t, url: base}
+	a := w.must("GET", "/cgi-bin/gettoken?corpid="+sandbox.DevCorpID+"&corpsecret="+sandbox.DevSecret, nil)
+	return a.str("access_token")
+}
+
+func TestTokenSurvivesRestart(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, url string) {
+		wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers})
+		p := newProcess(t, url)
+		p.start()
+		w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
+		w.seed()
+		require.Equal(t, "sent", w.send(alert(1)).str("state"))
+		p.kill()
+		p.start()
+		require.Equal(t, "sent", w.send(alert(2)).str("state"))
+		require.EqualValues(t, 1, wecom.Counts().GetToken, "it is kept, sealed, in the store")
+	})
+}
