@@ -89,10 +89,18 @@ func TestMedia(t *testing.T) {
 		kind, data string
 		code       int
 	}{
-		{"image", png, 0}, {"image", "GIF89a....", 40123}, {"image", "tiny", 40006}, {"image", "", 44001},
-		{"voice", "#!AMR\n1234", 0}, {"voice", "ID3.......", 301017}, {"voice", "#!AMR\n" + strings.Repeat("v", 2<<20), 301016},
-		{"video", "\x00\x00\x00\x18ftypmp42", 0}, {"video", "RIFF....AVI", 40004},
-		{"file", "anything", 0}, {"file", strings.Repeat("f", 20<<20+1), 45001}, {"poem", "anything", 40005},
+		{"image", png, 0},
+		{"image", "GIF89a....", 40123},
+		{"image", "tiny", 40006},
+		{"image", "", 44001},
+		{"voice", "#!AMR\n1234", 0},
+		{"voice", "ID3.......", 301017},
+		{"voice", "#!AMR\n" + strings.Repeat("v", 2<<20), 301016},
+		{"video", "\x00\x00\x00\x18ftypmp42", 0},
+		{"video", "RIFF....AVI", 40004},
+		{"file", "anything", 0},
+		{"file", strings.Repeat("f", 20<<20+1), 45001},
+		{"poem", "anything", 40005},
 	} {
 		a := r.upload(up+c.kind+"&", "media", "名字.bin", []byte(c.data))
 		require.Equal(t, c.code, a.Errcode, "%s %.8q: %s", c.kind, c.data, a.Errmsg)

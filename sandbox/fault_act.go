@@ -25,8 +25,10 @@ func (s *Server) act(c *call, f *Fault, real *response) {
 		s.refused(r, c.ip, false).write(c.w)
 	case f.HTTPStatus != 0:
 		text := fmt.Sprintf("%d %s", f.HTTPStatus, http.StatusText(f.HTTPStatus))
-		r := response{status: f.HTTPStatus, contentType: "text/html",
-			body: []byte("<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center></body></html>")}
+		r := response{
+			status: f.HTTPStatus, contentType: "text/html",
+			body: []byte("<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center></body></html>"),
+		}
 		if f.Location != "" {
 			r.header = http.Header{"Location": {f.Location}}
 		}

@@ -154,8 +154,14 @@ func TestFaultProbabilityIsSeeded(t *testing.T) {
 func TestFaultsAreChecked(t *testing.T) {
 	sim := sandbox.New(sandbox.Options{})
 	for _, f := range []sandbox.Fault{
-		{}, {Errcode: 1, HTML: true}, {Errcode: 1, Probability: 1.1}, {Drop: "explode"}, {Errcode: 1, When: "never"},
-		{HTTPStatus: 99}, {Errcode: 1, Next: -1}, {Latency: sandbox.Duration(time.Hour)},
+		{},
+		{Errcode: 1, HTML: true},
+		{Errcode: 1, Probability: 1.1},
+		{Drop: "explode"},
+		{Errcode: 1, When: "never"},
+		{HTTPStatus: 99},
+		{Errcode: 1, Next: -1},
+		{Latency: sandbox.Duration(time.Hour)},
 	} {
 		require.Error(t, sim.SetFaults(f), "%+v", f)
 	}

@@ -200,8 +200,10 @@ func (s *Server) logCall(c *call, errcode int, told bool) {
 	defer s.mu.Unlock()
 	l := s.calls
 	l.last++
-	l.calls = append(l.calls, Call{ID: l.last, At: s.Now(), Op: c.op, AgentID: c.agent, IP: c.ip, Kind: kind,
-		To: to, Errcode: errcode, Entry: c.entry, Dropped: c.dropped, Duplicate: c.duplicate, Fault: c.fault})
+	l.calls = append(l.calls, Call{
+		ID: l.last, At: s.Now(), Op: c.op, AgentID: c.agent, IP: c.ip, Kind: kind,
+		To: to, Errcode: errcode, Entry: c.entry, Dropped: c.dropped, Duplicate: c.duplicate, Fault: c.fault,
+	})
 	if len(l.calls) > maxCalls {
 		l.calls = l.calls[len(l.calls)-maxCalls:]
 	}

@@ -188,8 +188,10 @@ func TestNoOp(t *testing.T) {
 }
 
 func FuzzSend(f *testing.F) {
-	for _, seed := range []string{text("zhangsan", "hi"), message("news", `{"articles":[{}]}`), `{"touser":[1],"msgtype":7}`, `[`, `{"a":`, "\xff",
-		message("template_card", `{"card_type":"vote_interaction","checkbox":{"option_list":[{"id":1}]}}`), message("textcard", `{"title":"é","url":"http://"}`)} {
+	for _, seed := range []string{
+		text("zhangsan", "hi"), message("news", `{"articles":[{}]}`), `{"touser":[1],"msgtype":7}`, `[`, `{"a":`, "\xff",
+		message("template_card", `{"card_type":"vote_interaction","checkbox":{"option_list":[{"id":1}]}}`), message("textcard", `{"title":"é","url":"http://"}`),
+	} {
 		f.Add([]byte(seed))
 	}
 	sim := sandbox.New(sandbox.Options{Seed: 1})

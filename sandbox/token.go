@@ -205,8 +205,10 @@ func (s *Server) agentGet(c *call) response {
 	if no != nil {
 		return s.refused(no, c.ip, false)
 	}
-	b := agentBody{status: status{Errmsg: "ok"}, AgentID: app.AgentID, Name: app.Name,
-		AllowUsers: agentUsers{User: []agentUser{}}, AllowParties: agentParties{PartyID: []int{}}, AllowTags: agentTags{TagID: []int{}}}
+	b := agentBody{
+		status: status{Errmsg: "ok"}, AgentID: app.AgentID, Name: app.Name,
+		AllowUsers: agentUsers{User: []agentUser{}}, AllowParties: agentParties{PartyID: []int{}}, AllowTags: agentTags{TagID: []int{}},
+	}
 	for _, m := range s.dir.list() {
 		b.AllowUsers.User = append(b.AllowUsers.User, agentUser{UserID: m.ID})
 	}

@@ -67,8 +67,10 @@ func checkCard(n node) {
 		checkSubmit(n)
 	case "":
 	default:
-		n.add("card_type", Violation{Code: "enum", Msg: "is not a type of card that WeCom knows",
-			Fix: "use text_notice, news_notice, button_interaction, vote_interaction or multiple_interaction"})
+		n.add("card_type", Violation{
+			Code: "enum", Msg: "is not a type of card that WeCom knows",
+			Fix: "use text_notice, news_notice, button_interaction, vote_interaction or multiple_interaction",
+		})
 	}
 	checkTaskID(n, menu)
 }

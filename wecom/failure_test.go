@@ -112,8 +112,10 @@ func TestR14_FailureClasses(t *testing.T) {
 		code   int
 		status int
 	}{
-		{name: "01 dns", server: func(*testing.T) string { return "http://no-such-host.invalid" },
-			opt: TransportOptions{ConnectTimeout: 500 * time.Millisecond}, class: ClassNotSent},
+		{
+			name: "01 dns", server: func(*testing.T) string { return "http://no-such-host.invalid" },
+			opt: TransportOptions{ConnectTimeout: 500 * time.Millisecond}, class: ClassNotSent,
+		},
 		{name: "02 refused", server: closedPort, class: ClassNotSent},
 		{name: "03 connect timeout", server: fullBacklog, opt: TransportOptions{ConnectTimeout: 100 * time.Millisecond}, class: ClassNotSent},
 		{name: "04 tls", server: func(t *testing.T) string {
@@ -131,8 +133,10 @@ func TestR14_FailureClasses(t *testing.T) {
 		{name: "06 reset after", server: after("", true), class: ClassAmbiguous},
 		{name: "07 eof", server: after("", false), class: ClassAmbiguous},
 		{name: "08 half body", server: after("HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{\"errcode\":0,\"errmsg\":\"ok\"", false), class: ClassAmbiguous, status: 200},
-		{name: "09 read timeout", server: bare(func(c *net.TCPConn) { readRequest(c); _, _ = c.Read(make([]byte, 1)) }),
-			opt: TransportOptions{Timeout: 200 * time.Millisecond}, class: ClassAmbiguous},
+		{
+			name: "09 read timeout", server: bare(func(c *net.TCPConn) { readRequest(c); _, _ = c.Read(make([]byte, 1)) }),
+			opt: TransportOptions{Timeout: 200 * time.Millisecond}, class: ClassAmbiguous,
+		},
 		{name: "10 bad gateway", server: fixed(502, "Content-Type: text/html", html), class: ClassAmbiguous, status: 502},
 		{name: "10b gateway timeout", server: fixed(504, "Content-Type: text/html", html), class: ClassAmbiguous, status: 504},
 		{name: "11 status 500 with errcode", server: fixed(500, "", `{"errcode":45009,"errmsg":"api freq out of limit"}`), class: ClassQuota, code: 45009, status: 500},

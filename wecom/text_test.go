@@ -114,7 +114,14 @@ func TestReceivers(t *testing.T) {
 		{body: `{"msgtype":"text","text":{"touser":"x","content":"\"}{\\"},"touser":"\u0061|中"}`, users: []string{"a", "中"}},
 		{body: ` { "text" : [ {} , [ "]" ] ] , "totag" : "|9| " , "n" : -1.5e3 , "t" : true } `, totags: []string{"9"}},
 		{body: `{"touser":5,"toparty":null}`},
-		{body: `{}`}, {body: ``}, {body: `[]`}, {body: `{"touser":"a"`}, {body: `{"touser":"a\`}, {body: `{"touser"`}, {body: `{"touser":`}, {body: `nonsense`},
+		{body: `{}`},
+		{body: ``},
+		{body: `[]`},
+		{body: `{"touser":"a"`},
+		{body: `{"touser":"a\`},
+		{body: `{"touser"`},
+		{body: `{"touser":`},
+		{body: `nonsense`},
 	} {
 		users, parties, totags, all := Receivers([]byte(c.body))
 		require.Equal(t, c.users, users, c.body)

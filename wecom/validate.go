@@ -222,18 +222,24 @@ func (n node) apply(name, s string, r rule, cut bool) {
 	switch r.kind {
 	case ruleMaxBytes:
 		if got := len(s); got > r.n {
-			n.add(name, Violation{Code: "max_bytes", Limit: r.n, Got: got, Cuttable: cut, Fix: "shorten it",
-				Msg: fmt.Sprintf("has %d bytes in UTF-8, and %d are allowed", got, r.n)})
+			n.add(name, Violation{
+				Code: "max_bytes", Limit: r.n, Got: got, Cuttable: cut, Fix: "shorten it",
+				Msg: fmt.Sprintf("has %d bytes in UTF-8, and %d are allowed", got, r.n),
+			})
 		}
 	case ruleMaxChars:
 		if got := utf8.RuneCountInString(s); got > r.n {
-			n.add(name, Violation{Code: "max_length", Limit: r.n, Got: got, Cuttable: cut, Fix: "shorten it",
-				Msg: fmt.Sprintf("has %d characters, and %d are allowed", got, r.n)})
+			n.add(name, Violation{
+				Code: "max_length", Limit: r.n, Got: got, Cuttable: cut, Fix: "shorten it",
+				Msg: fmt.Sprintf("has %d characters, and %d are allowed", got, r.n),
+			})
 		}
 	case ruleMinChars:
 		if got := utf8.RuneCountInString(s); got < r.n {
-			n.add(name, Violation{Code: "min_length", Limit: r.n, Got: got, Fix: "say more",
-				Msg: fmt.Sprintf("has %d characters, and needs %d", got, r.n)})
+			n.add(name, Violation{
+				Code: "min_length", Limit: r.n, Got: got, Fix: "say more",
+				Msg: fmt.Sprintf("has %d characters, and needs %d", got, r.n),
+			})
 		}
 	case ruleURL:
 		if !hasHTTP(s) {
@@ -325,11 +331,15 @@ func (n node) list(name string, lo, hi int) []any {
 	case v == nil && lo > 0:
 		n.required(name)
 	case got < lo:
-		n.add(name, Violation{Code: "min_items", Limit: lo, Got: got, Fix: "add items",
-			Msg: fmt.Sprintf("has %d items, and needs %d", got, lo)})
+		n.add(name, Violation{
+			Code: "min_items", Limit: lo, Got: got, Fix: "add items",
+			Msg: fmt.Sprintf("has %d items, and needs %d", got, lo),
+		})
 	case got > hi:
-		n.add(name, Violation{Code: "max_items", Limit: hi, Got: got, Fix: "send fewer items",
-			Msg: fmt.Sprintf("has %d items, and %d are allowed", got, hi)})
+		n.add(name, Violation{
+			Code: "max_items", Limit: hi, Got: got, Fix: "send fewer items",
+			Msg: fmt.Sprintf("has %d items, and %d are allowed", got, hi),
+		})
 	}
 	return items[:min(len(items), maxElementsShown)]
 }

@@ -227,15 +227,23 @@ func TestValidateOddities(t *testing.T) {
 		{KindNews, `{"articles":[1]}`, []string{"/articles/0 type"}},
 		{KindNews, `{"articles":[{"title":"t","appid":"wx","pagepath":"p"}]}`, []string{}},
 		{KindNews, `{"articles":[{"title":"t","appid":"wx"}]}`, []string{"/articles/0/url required"}},
-		{KindMiniProgramNotice, `{"appid":"a","title":"四个汉字","emphasis_first_item":1,"content_item":[{},{"key":"","value":""},{"key":"k"}]}`,
-			[]string{"/emphasis_first_item type", "/content_item/2/value required"}},
+		{
+			KindMiniProgramNotice, `{"appid":"a","title":"四个汉字","emphasis_first_item":1,"content_item":[{},{"key":"","value":""},{"key":"k"}]}`,
+			[]string{"/emphasis_first_item type", "/content_item/2/value required"},
+		},
 		{KindTemplateCard, `{"card_type":"poster"}`, []string{"/card_type enum"}},
-		{KindTemplateCard, `{"card_type":"text_notice","main_title":{"title":"t"},"card_action":{"type":1,"url":"https://h"},"action_menu":{"action_list":[{"text":"a","key":"k"},{"text":"b","key":"k"}]}}`,
-			[]string{"/action_menu/action_list/1/key unique", "/task_id required"}},
-		{KindTemplateCard, `{"card_type":"button_interaction","main_title":{"title":"t"},"task_id":"a","button_list":[{"text":"a","key":"k"},{"text":"b","key":"k"},{"text":"c","type":1,"url":"https://h"},{"text":"d","type":1}]}`,
-			[]string{"/button_list/1/key unique", "/button_list/3/url required"}},
-		{KindTemplateCard, `{"card_type":"text_notice","main_title":{"title":"t"},"card_action":{"type":1,"url":"https://h"},"horizontal_content_list":[{"keyname":"a","type":1},{"keyname":"b","type":2},{"keyname":"c","type":3},{"type":0}],"jump_list":[{"title":"x","type":2}],"quote_area":{"type":1}}`,
-			[]string{"/quote_area/url required", "/horizontal_content_list/0/url required", "/horizontal_content_list/1/media_id required", "/horizontal_content_list/2/userid required", "/horizontal_content_list/3/keyname required", "/jump_list/0/appid required"}},
+		{
+			KindTemplateCard, `{"card_type":"text_notice","main_title":{"title":"t"},"card_action":{"type":1,"url":"https://h"},"action_menu":{"action_list":[{"text":"a","key":"k"},{"text":"b","key":"k"}]}}`,
+			[]string{"/action_menu/action_list/1/key unique", "/task_id required"},
+		},
+		{
+			KindTemplateCard, `{"card_type":"button_interaction","main_title":{"title":"t"},"task_id":"a","button_list":[{"text":"a","key":"k"},{"text":"b","key":"k"},{"text":"c","type":1,"url":"https://h"},{"text":"d","type":1}]}`,
+			[]string{"/button_list/1/key unique", "/button_list/3/url required"},
+		},
+		{
+			KindTemplateCard, `{"card_type":"text_notice","main_title":{"title":"t"},"card_action":{"type":1,"url":"https://h"},"horizontal_content_list":[{"keyname":"a","type":1},{"keyname":"b","type":2},{"keyname":"c","type":3},{"type":0}],"jump_list":[{"title":"x","type":2}],"quote_area":{"type":1}}`,
+			[]string{"/quote_area/url required", "/horizontal_content_list/0/url required", "/horizontal_content_list/1/media_id required", "/horizontal_content_list/2/userid required", "/horizontal_content_list/3/keyname required", "/jump_list/0/appid required"},
+		},
 	} {
 		require.Equal(t, c.want, codes(Validate(c.kind, []byte(c.content))), "%s %s", c.kind, c.content)
 	}

@@ -57,7 +57,7 @@ func checkData(cfg config.Config) []Check {
 			"messages could not be kept", "give this user write permission on " + dir + " or set HONGYAN_DATA_DIR",
 		}}
 	}
-	defer os.Remove(probe.Name())
+	defer func() { _ = os.Remove(probe.Name()) }() // a leftover is empty and named after us
 	defer probe.Close()
 	out := []Check{{Name: "data", Status: "ok", What: "the data directory can be written: " + dir}}
 

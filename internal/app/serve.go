@@ -11,7 +11,6 @@ import (
 	"net/http/pprof"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"hongyan/internal/config"
@@ -27,8 +26,6 @@ func Version() string {
 	}
 	return "dev"
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // Serve runs the gateway until ctx ends, then drains: /readyz fails, the
 // listener stops accepting, calls in flight finish.

@@ -60,27 +60,40 @@ func routes() []route {
 		admin               = domain.ScopeAdmin
 	)
 	table := []route{
-		{method: post, path: "/v1/messages", scope: sendScope, id: "sendMessage", tag: "Messages", summary: "Send a message", limit: limitMessages,
+		{
+			method: post, path: "/v1/messages", scope: sendScope, id: "sendMessage", tag: "Messages", summary: "Send a message", limit: limitMessages,
 			body: domain.SendRequest{}, status: 202, answer: Accepted{}, send: true, namesInBody: true, handle: send,
-			query: []parameter{{"wait", "Wait for the end, at most 30s: 5s, 500ms. Answers 200 with the message if it ends in time", "string"}}},
-		{method: post, path: "/v1/messages/batch", scope: sendScope, id: "sendBatch", tag: "Messages", summary: "Send up to 1000 messages in one commit", limit: limitMessages,
-			body: batchDoc{}, status: 200, answer: BatchAnswer{}, send: true, namesInBody: true, handle: sendBatch},
-		{method: get, path: "/v1/messages", scope: read, id: "listMessages", tag: "Messages", summary: "Search messages, newest first", status: 200, answer: List[Message]{}, handle: listMessages,
+			query: []parameter{{"wait", "Wait for the end, at most 30s: 5s, 500ms. Answers 200 with the message if it ends in time", "string"}},
+		},
+		{
+			method: post, path: "/v1/messages/batch", scope: sendScope, id: "sendBatch", tag: "Messages", summary: "Send up to 1000 messages in one commit", limit: limitMessages,
+			body: batchDoc{}, status: 200, answer: BatchAnswer{}, send: true, namesInBody: true, handle: sendBatch,
+		},
+		{
+			method: get, path: "/v1/messages", scope: read, id: "listMessages", tag: "Messages", summary: "Search messages, newest first", status: 200, answer: List[Message]{}, handle: listMessages,
 			query: append([]parameter{
-				{"state", "A message state", "string"}, {"scene", "A scene's key", "string"}, {"app", "An app's key", "string"},
-				{"user", "A member's id, in any case", "string"}, {"reference", "The caller's own number", "string"},
-				{"source", "api, resend, digest…", "string"}, {"errcode", "WeCom's errcode of an attempt", "integer"},
-				{"since", "Created at or after this time", "date-time"}, {"until", "Created before this time", "date-time"},
+				{"state", "A message state", "string"},
+				{"scene", "A scene's key", "string"},
+				{"app", "An app's key", "string"},
+				{"user", "A member's id, in any case", "string"},
+				{"reference", "The caller's own number", "string"},
+				{"source", "api, resend, digest…", "string"},
+				{"errcode", "WeCom's errcode of an attempt", "integer"},
+				{"since", "Created at or after this time", "date-time"},
+				{"until", "Created before this time", "date-time"},
 				{"q", "Text in title or body", "string"},
-			}, paging...)},
+			}, paging...),
+		},
 		{method: get, path: "/v1/messages/{id}", scope: read, id: "getMessage", tag: "Messages", summary: "One message with its deliveries and attempts", status: 200, answer: Message{}, handle: getMessage},
 		{method: get, path: "/v1/messages/{id}/recipients", scope: read, id: "listRecipients", tag: "Messages", summary: "What became of each recipient", status: 200, answer: List[Recipient]{}, query: paging, handle: listRecipients},
 		{method: get, path: "/v1/messages/{id}/events", scope: read, id: "listMessageEvents", tag: "Messages", summary: "The timeline of a message", status: 200, answer: List[Event]{}, handle: listEvents},
 		{method: post, path: "/v1/messages/{id}/cancel", scope: operate, id: "cancelMessage", tag: "Messages", summary: "Cancel what is not yet being sent", body: struct{}{}, optional: true, status: 200, answer: Message{}, handle: cancelMessage},
 		{method: post, path: "/v1/messages/{id}/resend", scope: operate, id: "resendMessage", tag: "Messages", summary: "Send a message again as a new one", body: resendRequest{}, optional: true, status: 202, answer: Accepted{}, handle: resendMessage},
-		{method: get, path: "/v1/events/stream", scope: read, id: "streamEvents", tag: "Events", summary: "Follow all events (server-sent events); Last-Event-ID goes on where a stream broke off", status: 200, answer: Event{}, stream: true, handle: stream,
+		{
+			method: get, path: "/v1/events/stream", scope: read, id: "streamEvents", tag: "Events", summary: "Follow all events (server-sent events); Last-Event-ID goes on where a stream broke off", status: 200, answer: Event{}, stream: true, handle: stream,
 			query:   []parameter{{"last_event_id", "For clients that cannot set the header Last-Event-ID", "integer"}},
-			headers: []parameter{{"Last-Event-ID", "The id of the last event seen", "integer"}}},
+			headers: []parameter{{"Last-Event-ID", "The id of the last event seen", "integer"}},
+		},
 		{method: post, path: "/v1/media", scope: sendScope, id: "uploadMedia", tag: "Messages", summary: "Upload a media file of up to 20 MiB", limit: limitMedia, multipart: true, status: 201, answer: Upload{}, handle: uploadMedia},
 	}
 	for _, k := range []struct {

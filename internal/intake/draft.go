@@ -51,8 +51,10 @@ func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendR
 		return draft{}, err
 	}
 	if len(req.Reference) > maxReference {
-		return draft{}, domain.Invalid(domain.FieldError{Pointer: "/reference", Code: "max_bytes", Args: []any{maxReference, len(req.Reference)},
-			Message: "is longer than 255 bytes", Fix: "shorten it"})
+		return draft{}, domain.Invalid(domain.FieldError{
+			Pointer: "/reference", Code: "max_bytes", Args: []any{maxReference, len(req.Reference)},
+			Message: "is longer than 255 bytes", Fix: "shorten it",
+		})
 	}
 	prio, ok := domain.ParsePriority(firstOf(req.Priority, d.policy.Priority))
 	if !ok {
@@ -183,8 +185,10 @@ func (in *Intake) app(by domain.Caller, key string) (domain.App, error) {
 	}
 	app, ok := in.cfg.Apps.App(key)
 	if !ok {
-		return domain.App{}, &domain.Error{Code: domain.CodeAppNotFound, Detail: "there is no app " + key,
-			Fields: []domain.FieldError{field("/app", "unknown_app", "there is no such app", "list them with GET /v1/apps")}}
+		return domain.App{}, &domain.Error{
+			Code: domain.CodeAppNotFound, Detail: "there is no app " + key,
+			Fields: []domain.FieldError{field("/app", "unknown_app", "there is no such app", "list them with GET /v1/apps")},
+		}
 	}
 	return app, nil
 }

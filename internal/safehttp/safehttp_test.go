@@ -54,8 +54,14 @@ func TestR50_Control(t *testing.T) {
 	require.NoError(t, g.Control("tcp4", "127.0.0.1:8080", nil))
 	require.NoError(t, g.Control("tcp6", "[2606:4700:4700::1111]:443", nil))
 	for _, c := range []struct{ network, address string }{
-		{"tcp4", "127.0.0.1:25"}, {"tcp4", "127.0.0.1:0"}, {"tcp4", "127.0.0.1:6379"}, {"udp", "127.0.0.1:8080"},
-		{"unix", "/run/x.sock"}, {"tcp", "localhost:80"}, {"tcp6", "[::1]:80"}, {"tcp6", "[fe80::1%lo]:80"},
+		{"tcp4", "127.0.0.1:25"},
+		{"tcp4", "127.0.0.1:0"},
+		{"tcp4", "127.0.0.1:6379"},
+		{"udp", "127.0.0.1:8080"},
+		{"unix", "/run/x.sock"},
+		{"tcp", "localhost:80"},
+		{"tcp6", "[::1]:80"},
+		{"tcp6", "[fe80::1%lo]:80"},
 	} {
 		require.ErrorIs(t, g.Control(c.network, c.address, nil), ErrRefused, c)
 	}
