@@ -33,7 +33,7 @@ func lockFile(db string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("%s is in use by process %s", db, pid)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {
