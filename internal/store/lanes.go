@@ -67,6 +67,30 @@ func (s *Store) ReleaseLanes(ctx context.Context, node string) error {
 	})
 }
 
+const (
+	recoverDeliveries = `UPDATE deliveries SET fence = $1 WHERE lane = $2 AND state = 'sending' AND fence < $1
+		AND EXISTS (SELECT 1 FROM lanes WHERE key = $2 AND fence = $1) RETURNING ` + deliveryColumns
+	loadDue = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state IN ('queued', 'scheduled')
+		AND lane = $1 AND priority = $2 AND due_at <= $3 ORDER BY due_at, id LIMIT $4`
+	earliestDue = `SELECT due_at FROM deliveries WHERE state IN ('queued', 'scheduled')
+		AND lane = $1 AND priority = $2 AND due_at > $3 ORDER BY due_at LIMIT 1`
+	// liveLanes steps from lane to lane in the indexes instead of reading every
+	// row.
+	liveLanes = `WITH RECURSIVE
+		live (lane) AS (
+			SELECT (SELECT lane FROM deliveries WHERE state IN ('queued', 'scheduled') ORDER BY lane LIMIT 1)
+			UNION ALL
+			SELECT (SELECT d.lane FROM deliveries d WHERE d.state IN ('queued', 'scheduled') AND d.lane > live.lane ORDER BY d.lane LIMIT 1)
+			FROM live WHERE live.lane IS NOT NULL),
+		sending (lane) AS (
+			SELECT (SELECT lane FROM deliveries WHERE state = 'sending' ORDER BY lane LIMIT 1)
+			UNION ALL
+			SELECT (SELECT d.lane FROM deliveries d WHERE d.state = 'sending' AND d.lane > sending.lane ORDER BY d.lane LIMIT 1)
+			FROM sending WHERE sending.lane IS NOT NULL)
+		SELECT lane FROM live WHERE lane IS NOT NULL UNION SELECT lane FROM sending WHERE lane IS NOT NULL
+		ORDER BY lane LIMIT 10000`
+)
+
 const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_interval,
 	dup_window, on_uncertain, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at`
 
@@ -89,10 +113,8 @@ func scanDelivery(r rows) (d domain.Delivery, err error) {
 // over to the new one and returns them, still sending. It returns nothing when
 // the lane's fence is not the given one any more.
 func (s *Store) RecoverLane(ctx context.Context, lane string, fence int64) (ds []domain.Delivery, err error) {
-	const update = `UPDATE deliveries SET fence = $1 WHERE lane = $2 AND state = 'sending' AND fence < $1
-		AND EXISTS (SELECT 1 FROM lanes WHERE key = $2 AND fence = $1) RETURNING ` + deliveryColumns
 	err = s.do(ctx, func(ctx context.Context, q querier) (err error) {
-		ds, err = collect(ctx, q, update, []any{fence, lane}, scanDelivery)
+		ds, err = collect(ctx, q, recoverDeliveries, []any{fence, lane}, scanDelivery)
 		return err
 	})
 	return ds, err
@@ -103,14 +125,12 @@ func (s *Store) RecoverLane(ctx context.Context, lane string, fence int64) (ds [
 func (s *Store) LoadDue(ctx context.Context, lane string, now time.Time, limit int) ([]domain.Delivery, error) {
 	// One walk per priority: the index has the due time behind the priority,
 	// and later rows must not be walked over.
-	const load = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state IN ('queued', 'scheduled')
-		AND lane = $1 AND priority = $2 AND due_at <= $3 ORDER BY due_at, id LIMIT $4`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	limit = min(max(limit, 1), maxLoad)
 	var out []domain.Delivery
 	for p := domain.PriorityUrgent; p <= domain.PriorityLow && len(out) < limit; p++ {
-		ds, err := collect(ctx, q, load, []any{lane, int64(p), micros(now), limit - len(out)}, scanDelivery)
+		ds, err := collect(ctx, q, loadDue, []any{lane, int64(p), micros(now), limit - len(out)}, scanDelivery)
 		if err != nil {
 			return nil, s.readError("load due deliveries", err)
 		}
@@ -125,13 +145,11 @@ func (s *Store) LoadDue(ctx context.Context, lane string, now time.Time, limit i
 
 // NextDue returns the earliest due time of an open delivery after a moment.
 func (s *Store) NextDue(ctx context.Context, lane string, after time.Time) (next time.Time, found bool, err error) {
-	const query = `SELECT due_at FROM deliveries WHERE state IN ('queued', 'scheduled')
-		AND lane = $1 AND priority = $2 AND due_at > $3 ORDER BY due_at LIMIT 1`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	for p := domain.PriorityUrgent; p <= domain.PriorityLow; p++ {
 		var due int64
-		some, err := queryRow(ctx, q, query, []any{lane, int64(p), micros(after)}, &due)
+		some, err := queryRow(ctx, q, earliestDue, []any{lane, int64(p), micros(after)}, &due)
 		if err != nil {
 			return time.Time{}, false, s.readError("find the next due time", err)
 		}
@@ -144,23 +162,9 @@ func (s *Store) NextDue(ctx context.Context, lane string, after time.Time) (next
 
 // LiveLanes lists the lanes that have open deliveries, by key.
 func (s *Store) LiveLanes(ctx context.Context) ([]string, error) {
-	// Steps from lane to lane in the indexes instead of reading every row.
-	const query = `WITH RECURSIVE
-		live (lane) AS (
-			SELECT (SELECT lane FROM deliveries WHERE state IN ('queued', 'scheduled') ORDER BY lane LIMIT 1)
-			UNION ALL
-			SELECT (SELECT d.lane FROM deliveries d WHERE d.state IN ('queued', 'scheduled') AND d.lane > live.lane ORDER BY d.lane LIMIT 1)
-			FROM live WHERE live.lane IS NOT NULL),
-		sending (lane) AS (
-			SELECT (SELECT lane FROM deliveries WHERE state = 'sending' ORDER BY lane LIMIT 1)
-			UNION ALL
-			SELECT (SELECT d.lane FROM deliveries d WHERE d.state = 'sending' AND d.lane > sending.lane ORDER BY d.lane LIMIT 1)
-			FROM sending WHERE sending.lane IS NOT NULL)
-		SELECT lane FROM live WHERE lane IS NOT NULL UNION SELECT lane FROM sending WHERE lane IS NOT NULL
-		ORDER BY lane LIMIT 10000`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
-	out, err := collect(ctx, q, query, nil, func(r rows) (lane string, err error) {
+	out, err := collect(ctx, q, liveLanes, nil, func(r rows) (lane string, err error) {
 		err = r.Scan(&lane)
 		return lane, err
 	})

@@ -10,9 +10,8 @@ const (
 )
 
 // Prune removes idempotency keys from before a moment, events from 30 days
-// before it, expired uploads and media ids, and files that nothing names any
-// more; at most limit rows of each kind, so that it never holds the writer up
-// for long.
+// before it, and expired uploads and media ids; at most limit rows of each
+// kind, so that it never holds the writer up for long. Files stay.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) error {
 	now := time.Now()
 	for _, step := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -107,6 +108,9 @@ func (s *Store) write() {
 			}
 			return
 		}
+		// Those who were just answered are about to come back: let them run
+		// before looking. This waits for nobody.
+		runtime.Gosched()
 		ops = s.gather(ops[:0], first)
 		if len(ops) > 0 {
 			s.commit(ops)
