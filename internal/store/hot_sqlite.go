@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"hongyan/internal/domain"
 )
@@ -11,13 +12,30 @@ import (
 type sqliteBatch struct {
 	q      *sqliteQuerier
 	fences map[string]int64 // of lanes seen in this transaction
+
+	inserts                                            sqliteInserts
+	messages, deliveries, recipients, events, attempts insertRows
+}
+
+// reset readies the batch for the next transaction.
+func (b *sqliteBatch) reset() {
+	b.fences = nil
+	for _, r := range []*insertRows{&b.messages, &b.deliveries, &b.recipients, &b.events, &b.attempts} {
+		r.reset()
+	}
 }
 
 func (b *sqliteBatch) run(ctx context.Context, o *op) error {
 	o.err = nil
-	switch {
-	case o.submission != nil:
+	if o.submission != nil {
 		return b.accept(ctx, o)
+	}
+	if o.results == nil || len(b.deliveries.args) > 0 {
+		if err := b.flush(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
 	case o.claims != nil:
 		return b.claim(ctx, o)
 	case o.results != nil:
@@ -58,12 +76,12 @@ const (
 
 	insertMessage = `INSERT INTO messages (id, key_id, source, reference, request_id, traceparent, scene, scene_version, app,
 		type, title, text, priority, state, created_at, send_at, expires_at, finished_at, request, digest_key, merged_into,
-		resend_of, deliveries, recipients) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		resend_of, deliveries, recipients) VALUES `
 	insertDelivery = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
 		dup_interval, dup_window, on_uncertain, recipients, tries, attempts, failed_class, owner, fence, started_at, finished_at,
-		created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	insertRecipient = `INSERT INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+		created_at) VALUES `
+	insertRecipient = `INSERT OR IGNORE INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at) VALUES `
+	insertEvents    = `INSERT INTO events (type, message_id, delivery_id, at, data) VALUES `
 )
 
 func (b *sqliteBatch) accept(ctx context.Context, o *op) error {
@@ -90,32 +108,94 @@ func (b *sqliteBatch) accept(ctx context.Context, o *op) error {
 	}
 	for i := range sub.Messages {
 		m := &sub.Messages[i]
-		if _, err := b.q.exec(ctx, insertMessage, m.ID, m.KeyID, m.Source, m.Reference, m.RequestID, m.TraceParent, m.Scene,
+		b.messages.add(m.ID, m.KeyID, m.Source, m.Reference, m.RequestID, m.TraceParent, m.Scene,
 			m.SceneVersion, m.App, m.Type, m.Title, m.Text, int64(m.Priority), string(m.State), micros(m.CreatedAt), micros(m.SendAt),
 			micros(m.ExpiresAt), finished(m.State, m.FinishedAt, m.CreatedAt), orEmpty(m.Request), m.DigestKey, m.MergedInto,
-			m.ResendOf, m.Deliveries, m.Recipients); err != nil {
-			return err
-		}
+			m.ResendOf, m.Deliveries, m.Recipients)
+		b.events.add(domain.EventAccepted, m.ID, "", micros(m.CreatedAt), "")
 	}
 	for i := range sub.Deliveries {
 		d := &sub.Deliveries[i]
-		if _, err := b.q.exec(ctx, insertDelivery, d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason),
+		b.deliveries.add(d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason),
 			micros(d.DueAt), micros(d.ExpiresAt), orEmpty(d.Body), mediaJSON(d.Media), d.DupInterval, d.DupWindow, d.OnUncertain,
 			d.Recipients, d.Tries, d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
-			finished(d.State, d.FinishedAt, d.CreatedAt), micros(d.CreatedAt)); err != nil {
-			return err
-		}
+			finished(d.State, d.FinishedAt, d.CreatedAt), micros(d.CreatedAt))
 	}
 	for i := range sub.Recipients {
 		r := &sub.Recipients[i]
-		if _, err := b.q.exec(ctx, insertRecipient, r.MessageID, string(r.Kind), recipientKey(r.ID), clean(r.ID), r.DeliveryID,
-			outcome(r.Outcome), r.Errcode, r.Reason, micros(r.At)); err != nil {
+		b.recipients.add(r.MessageID, string(r.Kind), recipientKey(r.ID), clean(r.ID), r.DeliveryID,
+			outcome(r.Outcome), r.Errcode, r.Reason, micros(r.At))
+	}
+	return nil
+}
+
+// insertChunk is how many rows one INSERT takes: enough to share the cost of
+// starting a statement, few enough to keep it small.
+const insertChunk = 8
+
+// insertRows collects rows for one table.
+type insertRows struct {
+	args  []any
+	width int
+}
+
+func (r *insertRows) add(values ...any) {
+	r.width = len(values)
+	r.args = append(r.args, values...)
+}
+
+func (r *insertRows) flush(ctx context.Context, q *sqliteQuerier, s *insertSQL) error {
+	for left := r.args; len(left) > 0; {
+		query, n := s.one, r.width
+		if len(left) >= insertChunk*r.width {
+			query, n = s.chunk, insertChunk*r.width
+		}
+		if _, err := q.exec(ctx, query, left[:n]...); err != nil {
 			return err
 		}
+		left = left[n:]
 	}
-	for i := range sub.Messages {
-		m := &sub.Messages[i]
-		if _, err := b.q.exec(ctx, insertEvent, domain.EventAccepted, m.ID, "", micros(m.CreatedAt), ""); err != nil {
+	r.reset()
+	return nil
+}
+
+// reset forgets the rows and keeps the room, up to a bound.
+func (r *insertRows) reset() {
+	clear(r.args)
+	if r.args = r.args[:0]; cap(r.args) > 1<<16 {
+		r.args = nil
+	}
+}
+
+// insertSQL is an INSERT for one row and for a chunk of them.
+type insertSQL struct{ one, chunk string }
+
+func newInsertSQL(head string, width int) insertSQL {
+	row := "(" + strings.Repeat("?, ", width-1) + "?)"
+	return insertSQL{head + row, head + strings.Repeat(row+", ", insertChunk-1) + row}
+}
+
+// sqliteInserts are the statements of insertRows.
+type sqliteInserts struct{ messages, deliveries, recipients, events, attempts insertSQL }
+
+func newSQLiteInserts() sqliteInserts {
+	return sqliteInserts{
+		newInsertSQL(insertMessage, 24), newInsertSQL(insertDelivery, 22), newInsertSQL(insertRecipient, 9), newInsertSQL(insertEvents, 5),
+		newInsertSQL(insertAttempt, 14),
+	}
+}
+
+// flush writes the rows that submissions have left. Everything that may look
+// at them comes after it.
+func (b *sqliteBatch) flush(ctx context.Context) error {
+	for _, x := range []struct {
+		rows *insertRows
+		sql  *insertSQL
+	}{
+		{&b.messages, &b.inserts.messages}, {&b.deliveries, &b.inserts.deliveries},
+		{&b.recipients, &b.inserts.recipients}, {&b.events, &b.inserts.events}, {&b.attempts, &b.inserts.attempts},
+	} {
+		if err := x.rows.flush(ctx, b.q, x.sql); err != nil {
 			return err
 		}
 	}
@@ -179,8 +259,8 @@ const (
 	finishDelivery = `UPDATE deliveries SET state = ?, wait_reason = ?, due_at = coalesce(?, due_at), finished_at = ?,
 		attempts = attempts + ?, failed_class = ?, errcode = ?, owner = ''
 		WHERE id = ? AND state = 'sending' AND fence = ? AND tries = ?`
-	insertAttempt = `INSERT INTO attempts (delivery_id, n, fence, lane, node, started_at, duration, class, http_status, errcode,
-		errmsg, msgid, response_code, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	insertAttempt = `INSERT OR IGNORE INTO attempts (delivery_id, n, fence, lane, node, started_at, duration, class, http_status,
+		errcode, errmsg, msgid, response_code, stale) VALUES `
 	rejectRecipient = `UPDATE recipients SET outcome = ?, errcode = ?, reason = ?, at = ? WHERE message_id = ? AND kind = ? AND rkey = ?`
 	finishMessage   = `UPDATE messages SET state = ?, finished_at = ? WHERE id = ? AND deliveries = 1 AND finished_at IS NULL`
 )
@@ -212,19 +292,14 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 			return err
 		}
 		held := n == 1
-		n, err = b.q.exec(ctx, insertAttempt, a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(),
-			a.Class, a.HTTPStatus, a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
-		if err != nil {
-			return err
-		}
-		o.applied[i] = held
-		if !held {
-			if n == 0 {
-				o.applied[i], err = recorded(ctx, b.q, a)
-			}
-			if err != nil {
+		if o.applied[i] = held; !held {
+			if o.applied[i], err = b.late(ctx, a); err != nil {
 				return err
 			}
+		}
+		b.attempts.add(a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(),
+			a.Class, a.HTTPStatus, a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
+		if !held {
 			continue
 		}
 		for j := range r.Rejected {
@@ -241,11 +316,24 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 	return nil
 }
 
+// late judges a result whose delivery is not held any more: true when it is a
+// repeat of one that counted.
+func (b *sqliteBatch) late(ctx context.Context, a *domain.Attempt) (bool, error) {
+	if err := b.flush(ctx); err != nil {
+		return false, err
+	}
+	return recorded(ctx, b.q, a)
+}
+
+func (b *sqliteBatch) event(e domain.Event) {
+	b.events.add(e.Type, e.MessageID, e.DeliveryID, micros(e.At), string(e.Data))
+}
+
 // followUp carries a delivery's new state over to its message and the stream.
 func (b *sqliteBatch) followUp(ctx context.Context, r *domain.Result) error {
 	if !r.Next.Final() {
 		if r.Event {
-			return addEvent(ctx, b.q, retryEvent(r))
+			b.event(retryEvent(r))
 		}
 		return nil
 	}
@@ -254,7 +342,11 @@ func (b *sqliteBatch) followUp(ctx context.Context, r *domain.Result) error {
 		return err
 	}
 	if n == 1 {
-		return addEvent(ctx, b.q, finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
+		b.event(finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
+		return nil
+	}
+	if err := b.flush(ctx); err != nil { // events stay in order
+		return err
 	}
 	return conclude(ctx, b.q, r.MessageID, r.At, attemptData(r))
 }

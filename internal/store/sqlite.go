@@ -37,6 +37,7 @@ type sqliteEngine struct {
 	readers *sql.DB
 	pool    *sqliteQuerier
 	tx      *sqliteQuerier
+	batch   sqliteBatch
 	rows    int // written since the last checkpoint
 }
 
@@ -72,6 +73,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (e *sqliteEn
 		return e, fmt.Errorf("open %s: %w", path, err)
 	}
 	e.tx = &sqliteQuerier{prepare: e.conn.PrepareContext}
+	e.batch = sqliteBatch{q: e.tx, inserts: newSQLiteInserts()}
 	if err := e.checkFloor(ctx); err != nil {
 		return e, err
 	}
@@ -197,13 +199,18 @@ func (e *sqliteEngine) apply(ctx context.Context, ops []*op) error {
 	if _, err := e.tx.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	b := sqliteBatch{q: e.tx}
+	b := &e.batch
+	b.reset()
 	for _, o := range ops {
 		if err := b.run(ctx, o); err != nil {
 			_, _ = e.tx.exec(ctx, `ROLLBACK`) // some errors have ended the transaction already
 			return err
 		}
 		e.rows += o.rows
+	}
+	if err := b.flush(ctx); err != nil {
+		_, _ = e.tx.exec(ctx, `ROLLBACK`)
+		return err
 	}
 	if _, err := e.tx.exec(ctx, `COMMIT`); err != nil {
 		_, _ = e.tx.exec(ctx, `ROLLBACK`)
