@@ -22,6 +22,7 @@ const adminKey = "hy_bench0000000000000000000000000000000000"
 type gateway struct {
 	cmd     *exec.Cmd
 	base    string
+	ops     string // host:port of profiles
 	startup time.Duration
 	hc      *http.Client
 }
@@ -43,18 +44,22 @@ func startGateway(ctx context.Context, binary, dir, url string) (*gateway, error
 	if err != nil {
 		return nil, err
 	}
+	ops, err := freePort()
+	if err != nil {
+		return nil, err
+	}
 	logFile, err := os.Create(dir + "/log")
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.Env = append(os.Environ(), "HONGYAN_LISTEN="+addr, "HONGYAN_OPS_LISTEN=off", "HONGYAN_DATA_DIR="+dir,
+	cmd.Env = append(os.Environ(), "HONGYAN_LISTEN="+addr, "HONGYAN_OPS_LISTEN="+ops, "HONGYAN_DATA_DIR="+dir,
 		"HONGYAN_ADMIN_KEY="+adminKey, "HONGYAN_LOG_LEVEL=warn")
 	if url != "" {
 		cmd.Env = append(cmd.Env, "HONGYAN_DATABASE_URL="+url)
 	}
-	g := &gateway{cmd: cmd, base: "http://" + addr, hc: httpClient(8)}
+	g := &gateway{cmd: cmd, base: "http://" + addr, ops: ops, hc: httpClient(8)}
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -203,4 +208,35 @@ func (g *gateway) ticks() (int64, error) {
 	}
 	sys, err := strconv.ParseInt(f[12], 10, 64)
 	return user + sys, err
+}
+
+// profile writes a CPU profile of the next while to dir; no dir, no profile.
+func (g *gateway) profile(ctx context.Context, dir, name string, length time.Duration) {
+	if dir == "" {
+		return
+	}
+	go func() {
+		url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", g.ops, max(1, int(length.Seconds())-1))
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return
+		}
+		res, err := httpClientFor(length).Do(req)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "no profile:", err)
+			return
+		}
+		defer res.Body.Close()
+		raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+		if err == nil {
+			err = os.WriteFile(dir+"/"+name+".prof", raw, 0o600)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "no profile:", err)
+		}
+	}()
+}
+
+func httpClientFor(length time.Duration) *http.Client {
+	return &http.Client{Timeout: length + 30*time.Second}
 }

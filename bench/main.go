@@ -20,6 +20,7 @@ func main() {
 		clients  = flag.Int("c", 64, "connections")
 		postgres = flag.String("postgres", os.Getenv("TEST_DATABASE_URL"), "also measure on this PostgreSQL")
 		smoke    = flag.Bool("smoke", false, "one second each: only shows that everything works")
+		profile  = flag.String("profile", "", "directory for CPU profiles of the closed loops")
 		binary   = flag.String("bin", "", "the gateway's binary (default: build it)")
 	)
 	flag.Parse()
@@ -28,13 +29,22 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *binary, *postgres, *clients, *seconds, *smoke); err != nil {
+	if err := run(ctx, options{*binary, *postgres, *profile, *clients, *seconds, *smoke}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary, postgres string, clients int, length time.Duration, smoke bool) error {
+// options are the flags.
+type options struct {
+	binary, postgres, profile string
+	clients                   int
+	length                    time.Duration
+	smoke                     bool
+}
+
+func run(ctx context.Context, o options) error {
+	binary, postgres, clients, length := o.binary, o.postgres, o.clients, o.length
 	dir, err := os.MkdirTemp("", "hongyan-bench-")
 	if err != nil {
 		return err
@@ -60,14 +70,15 @@ func run(ctx context.Context, binary, postgres string, clients int, length time.
 		fmt.Println("skipped: postgres (TEST_DATABASE_URL is not set)")
 	}
 	for _, s := range stores {
-		if err := measure(ctx, filepath.Join(dir, s.name), binary, s.name, s.url, floor, clients, length, smoke); err != nil {
+		if err := measure(ctx, o, filepath.Join(dir, s.name), binary, s.name, s.url, floor); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
 }
 
-func measure(ctx context.Context, dir, binary, name, url string, floor float64, clients int, length time.Duration, smoke bool) error {
+func measure(ctx context.Context, o options, dir, binary, name, url string, floor float64) error {
+	clients, length, smoke := o.clients, o.length, o.smoke
 	w := newWeCom()
 	defer w.close()
 	g, err := startGateway(ctx, binary, dir, url)
@@ -100,6 +111,7 @@ func measure(ctx context.Context, dir, binary, name, url string, floor float64, 
 	fmt.Printf("  accept → WeCom at 50/s  %8.2f ms p50, %.2f ms p99 (n=%d; client's send to WeCom's receipt)\n", lat.p50, lat.p99, n)
 
 	before := w.sent.Load()
+	g.profile(ctx, o.profile, name+"-end-to-end", length)
 	res, err := g.closedLoop(ctx, clients, length)
 	if err != nil {
 		return err
@@ -114,6 +126,7 @@ func measure(ctx context.Context, dir, binary, name, url string, floor float64, 
 	if err := g.post(ctx, "/v1/apps/bench/pause", nil); err != nil {
 		return err
 	}
+	g.profile(ctx, o.profile, name+"-accept", length)
 	res, err = g.closedLoop(ctx, clients, length)
 	if err != nil {
 		return err
