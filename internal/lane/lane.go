@@ -37,6 +37,7 @@ type Lane struct {
 	results int  // answers waiting for their commit
 	sick    bool // a result could not be written: claim nothing new
 	pause   Pause
+	swept   time.Time // last look for expired deliveries while paused
 }
 
 func (l *Lane) open(ctx context.Context) (bool, error) {

@@ -142,7 +142,10 @@ func (l *Lane) pick(now time.Time) batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pausedLocked(now) {
-		l.sweepLocked(now, &b)
+		if now.Sub(l.swept) >= sweepEvery { // not at every arrival
+			l.swept = now
+			l.sweepLocked(now, &b)
+		}
 		return b
 	}
 	for len(l.queue) > 0 && len(b.defers)+len(b.expired) < loadBatch {
