@@ -192,8 +192,11 @@ func (b *sqliteBatch) flush(ctx context.Context) error {
 		rows *insertRows
 		sql  *insertSQL
 	}{
-		{&b.messages, &b.inserts.messages}, {&b.deliveries, &b.inserts.deliveries},
-		{&b.recipients, &b.inserts.recipients}, {&b.events, &b.inserts.events}, {&b.attempts, &b.inserts.attempts},
+		{&b.messages, &b.inserts.messages},
+		{&b.deliveries, &b.inserts.deliveries},
+		{&b.recipients, &b.inserts.recipients},
+		{&b.events, &b.inserts.events},
+		{&b.attempts, &b.inserts.attempts},
 	} {
 		if err := x.rows.flush(ctx, b.q, x.sql); err != nil {
 			return err
