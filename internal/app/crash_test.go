@@ -184,8 +184,16 @@ func TestR02_KillAtRandom(t *testing.T) {
 		require.NotEmpty(t, accepted)
 
 		// R09: nothing stays in the air.
+		var lanes answer
+		defer func() {
+			if t.Failed() {
+				out, _ := os.ReadFile(p.log)
+				t.Logf("lanes: %s\nopen: %s\nlog: %s", lanes.raw, w.try("GET", "/v1/messages?state=queued&limit=3", nil).raw, out[max(0, len(out)-4000):])
+			}
+		}()
 		eventually(t, "every lane is empty", func() bool {
-			for _, it := range w.must("GET", "/v1/lanes", nil).body["items"].([]any) {
+			lanes = w.must("GET", "/v1/lanes", nil)
+			for _, it := range lanes.body["items"].([]any) {
 				l := it.(obj)
 				if d, _ := l["depth"].(float64); d > 0 {
 					return false
