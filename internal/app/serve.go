@@ -52,6 +52,10 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 	if err != nil {
 		return err
 	}
+	if err := a.Start(ctx); err != nil {
+		_ = ln.Close()
+		return err
+	}
 	srv := newServer(a.handler, a.log)
 	fail := make(chan error, 2)
 	go func() { fail <- srv.Serve(ln) }()
@@ -65,10 +69,6 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 		ops = newServer(a.opsHandler(), a.log)
 		ops.WriteTimeout = 2 * time.Minute // profiles take their time
 		go func() { fail <- ops.Serve(opsLn) }()
-	}
-	if err := a.Start(ctx); err != nil {
-		_ = srv.Close()
-		return err
 	}
 	a.log.Info("ready", "listen", ln.Addr().String(), "store", a.store.Dialect(), "version", Version())
 	notify("READY=1")

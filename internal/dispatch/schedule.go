@@ -10,7 +10,7 @@ import (
 // schedules by class. The last step repeats until the delivery expires.
 var (
 	transientSteps = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 5 * time.Minute}
-	ambiguousSteps = []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute}
+	ambiguousSteps = []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
 )
 
 // safeRepeats is how often an ambiguous attempt is repeated under the cover of

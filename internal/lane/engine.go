@@ -120,7 +120,9 @@ func New(cfg Config, store Store, sender Sender) *Engine {
 
 // Start takes the lanes that have open deliveries and begins to keep leases.
 func (e *Engine) Start(ctx context.Context) error {
+	e.mu.Lock()
 	e.trust = time.Now().Add(e.cfg.Lease)
+	e.mu.Unlock()
 	if err := e.adopt(ctx); err != nil {
 		return fmt.Errorf("take over lanes: %w", err)
 	}
@@ -147,6 +149,9 @@ func (e *Engine) keep() {
 		} else {
 			e.mu.Lock()
 			e.trust = began.Add(e.cfg.Lease)
+			for _, l := range e.lanes {
+				l.poke() // a pump may have stood still while the leases were in doubt
+			}
 			e.mu.Unlock()
 			if err := e.adopt(ctx); err != nil {
 				e.cfg.Logger.Warn("lanes not looked over", "error", err)
