@@ -52,6 +52,13 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 	if err != nil {
 		return err
 	}
+	var opsLn net.Listener
+	if a.cfg.OpsListen != "" {
+		if opsLn, err = listen(ctx, a.cfg.OpsListen); err != nil {
+			_ = ln.Close()
+			return err
+		}
+	}
 	if err := a.Start(ctx); err != nil {
 		_ = ln.Close()
 		return err
@@ -60,12 +67,7 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 	fail := make(chan error, 2)
 	go func() { fail <- srv.Serve(ln) }()
 	var ops *http.Server
-	if a.cfg.OpsListen != "" {
-		opsLn, err := listen(ctx, a.cfg.OpsListen)
-		if err != nil {
-			_ = srv.Close()
-			return err
-		}
+	if opsLn != nil {
 		ops = newServer(a.opsHandler(), a.log)
 		ops.WriteTimeout = 2 * time.Minute // profiles take their time
 		go func() { fail <- ops.Serve(opsLn) }()
