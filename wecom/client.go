@@ -21,7 +21,7 @@ const (
 	// DefaultBaseURL is where WeCom's API lives.
 	DefaultBaseURL = "https://qyapi.weixin.qq.com"
 
-	maxAnswer     = 1 << 20          // bytes read of an answer
+	maxAnswer     = 1 << 20          // bytes read of an answer, unless the call says otherwise
 	uploadTimeout = 60 * time.Second // at least, for calls that carry a file of up to 20 MB
 )
 
@@ -123,7 +123,7 @@ func (c *Client) Send(ctx context.Context, token string, body []byte) (SendResul
 
 // AgentGet reads the application that the token belongs to.
 func (c *Client) AgentGet(ctx context.Context, token string, agentID int64) (Agent, error) {
-	k := call{op: "agent_get", secrets: []string{token}, keep: true}
+	k := call{op: "agent_get", secrets: []string{token}, keep: true, limit: maxDirectory}
 	q := "access_token=" + url.QueryEscape(token) + "&agentid=" + strconv.FormatInt(agentID, 10)
 	if _, _, err := c.ask(ctx, &k, http.MethodGet, c.base.Path+"/cgi-bin/agent/get", q, nil); err != nil {
 		return Agent{}, err
@@ -179,7 +179,8 @@ func (c *Client) ask(ctx context.Context, k *call, method, path, query string, b
 type call struct {
 	op      string
 	secrets []string
-	keep    bool // keep the answer's bytes in raw
+	limit   int64 // bytes read of the answer; 0: maxAnswer
+	keep    bool  // keep the answer's bytes in raw
 	raw     []byte
 	status  int
 }
@@ -270,7 +271,8 @@ func (c *Client) do(ctx context.Context, k *call, req *http.Request, path, query
 	buf := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // nothing else is put in
 	defer giveBack(buf)
 	buf.Reset()
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	limit := orDefault(k.limit, maxAnswer)
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return nil, 0, k.fail(ClassNotSent, "redirects are not followed; the base URL or a proxy points to the wrong place")
@@ -280,8 +282,8 @@ func (c *Client) do(ctx context.Context, k *call, req *http.Request, path, query
 		e := k.fail(ClassAmbiguous, "the answer broke off")
 		e.Err = scrub(err, k.secrets...)
 		return nil, 0, e
-	case n > maxAnswer:
-		return nil, 0, k.fail(ClassAmbiguous, "the answer is larger than 1 MiB")
+	case n > limit:
+		return nil, 0, k.fail(ClassAmbiguous, fmt.Sprintf("the answer is larger than %d MiB", limit>>20))
 	}
 	return k.judge(buf.Bytes())
 }

@@ -1,6 +1,6 @@
 // Package wecom speaks the parts of the WeCom (企业微信) server API that a
-// message gateway needs: access tokens, application messages, media uploads
-// and the state of an application.
+// message gateway needs: access tokens, application messages, media uploads,
+// the state of an application and who is in the departments and tags it sees.
 //
 // It knows what each error code means ([Lookup]), what each message kind must
 // look like ([Validate]) and, above all, whether a call that went wrong may

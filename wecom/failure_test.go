@@ -282,9 +282,10 @@ func TestR31_EveryBodyIsClosed(t *testing.T) {
 		_, _ = c.Upload(t.Context(), "t", "file", "a", []byte("123456"))
 		_, _ = c.UploadImage(t.Context(), "t", "a", []byte("123456"))
 		_, _ = c.AgentGet(t.Context(), "t", 1)
+		_, _ = c.DepartmentMembers(t.Context(), "t", 1)
 	}
 	hc.CloseIdleConnections()
-	require.EqualValues(t, 30, count.all.Load())
+	require.EqualValues(t, 36, count.all.Load())
 	require.Zero(t, count.open.Load())
 }
 
@@ -327,7 +328,10 @@ func TestR49_NoSecretInAnyError(t *testing.T) {
 			_, err3 := c.Upload(t.Context(), token, "file", "a.txt", []byte("123456"))
 			_, err4 := c.UploadImage(t.Context(), token, "a.png", []byte("123456"))
 			_, err5 := c.AgentGet(t.Context(), token, 7)
-			for _, err := range []error{err1, err2, err3, err4, err5} {
+			_, err6 := c.Departments(t.Context(), token)
+			_, err7 := c.DepartmentMembers(t.Context(), token, 1)
+			_, err8 := c.TagMembers(t.Context(), token, 1)
+			for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
 				e := wantError(t, err)
 				for ; err != nil; err = errors.Unwrap(err) {
 					seen++
@@ -340,7 +344,7 @@ func TestR49_NoSecretInAnyError(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, seen, 150)
+	require.Greater(t, seen, 250)
 	for _, bad := range []string{"ftp://u:" + password + "@h", "http://u:" + password + "@h:x%zz", "://" + password} {
 		_, err := NewHTTPClient(TransportOptions{Proxy: bad})
 		require.Error(t, err)
