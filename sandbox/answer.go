@@ -23,6 +23,7 @@ const (
 	codeURLLength       = 40039
 	codeInvalidAgent    = 40056
 	codeInvalidParam    = 40058
+	codeInvalidTag      = 40068
 	codeMissingParam    = 40063
 	codeNewsSafe        = 40074
 	codeBrokenImage     = 40123
@@ -71,6 +72,8 @@ const (
 	codeConcurrent      = 45033
 	codeURLScheme       = 45034
 	codeAppDisabled     = 50003
+	codeNoDepartment    = 60003
+	codeNoPrivilege     = 60011
 	codeUntrustedIP     = 60020
 	codeAllInvalid      = 81013
 	codeNoReceiver      = 82001
@@ -141,6 +144,12 @@ func stem(code int) string {
 		return "api concurrent out of limit"
 	case codeAppDisabled:
 		return "agent disabled"
+	case codeInvalidTag:
+		return "invalid tagid"
+	case codeNoDepartment:
+		return "department not found"
+	case codeNoPrivilege:
+		return "no privilege to access/modify contact/party/agent "
 	case codeUntrustedIP:
 		return "not allow to access from your ip"
 	case codeAllInvalid:

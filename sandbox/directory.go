@@ -19,6 +19,9 @@ type App struct {
 	// NoCallback says that the app has no callback URL: cards that call back
 	// get 43012.
 	NoCallback bool `json:"no_callback"`
+	// Visible is the visible range: nobody else can be reached or read. Nil
+	// means everybody.
+	Visible *Range `json:"visible,omitempty"`
 }
 
 // The states of a member, as in WeCom's directory.

@@ -46,7 +46,7 @@ func (s *Server) send(c *call) response {
 	}
 	var to audience
 	if no == nil {
-		to, no = s.address(e)
+		to, no = s.address(app, e)
 	}
 	if no == nil {
 		no = s.spend(app.AgentID, len(to.users), now)
@@ -68,7 +68,7 @@ func checkRequest(c *call) *refusal {
 }
 
 // address resolves the receivers.
-func (s *Server) address(e *envelope) (audience, *refusal) {
+func (s *Server) address(app App, e *envelope) (audience, *refusal) {
 	users, parties, tags := splitList(e.ToUser), splitList(e.ToParty), splitList(e.ToTag)
 	switch {
 	case len(users)+len(parties)+len(tags) == 0:
@@ -80,7 +80,7 @@ func (s *Server) address(e *envelope) (audience, *refusal) {
 	case len(tags) > maxTags:
 		return audience{}, refuse(codeTooManyTags)
 	}
-	a := &addressing{dir: s.dir, seen: map[string]bool{}}
+	a := &addressing{app: app, dir: s.dir, seen: map[string]bool{}}
 	if len(users) == 1 && users[0] == "@all" {
 		if e.MsgType == "miniprogram_notice" {
 			return audience{}, refuseText(codeInvalidParam, "touser @all not allowed. invalid Request Parameter")
@@ -114,6 +114,7 @@ func (s *Server) address(e *envelope) (audience, *refusal) {
 }
 
 type addressing struct {
+	app                                       App
 	dir                                       *directory
 	seen                                      map[string]bool
 	users                                     []string
@@ -123,7 +124,7 @@ type addressing struct {
 
 func (a *addressing) add(m Member) {
 	key := strings.ToLower(m.ID)
-	if m.Status != StatusActive || a.seen[key] {
+	if m.Status != StatusActive || a.seen[key] || !a.dir.seesMember(a.app, m) {
 		return
 	}
 	a.seen[key] = true
@@ -141,7 +142,7 @@ func (s *Server) addUser(a *addressing, id string) {
 	if !ok && s.opt.MembersPattern != nil && s.opt.MembersPattern.MatchString(id) {
 		m, ok = Member{ID: id, Status: StatusActive}, true
 	}
-	if !ok || m.Status != StatusActive {
+	if !ok || m.Status != StatusActive || !a.dir.seesMember(a.app, m) {
 		if !a.seen[key] {
 			a.seen[key] = true
 			a.badUsers = append(a.badUsers, key)
@@ -152,7 +153,7 @@ func (s *Server) addUser(a *addressing, id string) {
 }
 
 func (a *addressing) addParty(id string) {
-	if _, ok := a.dir.parties[id]; !ok {
+	if p, ok := a.dir.parties[id]; !ok || !a.dir.seesParty(a.app, p.ID) {
 		a.badParties = append(a.badParties, id)
 		return
 	}

@@ -21,6 +21,9 @@ const (
 	OpUploadImage = "media/uploadimg"
 	OpMediaGet    = "media/get"
 	OpAgentGet    = "agent/get"
+	OpDepartments = "department/simplelist"
+	OpMembers     = "user/simplelist"
+	OpTagGet      = "tag/get"
 	OpIPList      = "iplist"
 )
 
@@ -131,6 +134,9 @@ func (s *Server) routes() {
 	m.HandleFunc("/cgi-bin/media/uploadimg", s.wecom(OpUploadImage, s.uploadImage))
 	m.HandleFunc("/cgi-bin/media/get", s.wecom(OpMediaGet, s.mediaGet))
 	m.HandleFunc("/cgi-bin/agent/get", s.wecom(OpAgentGet, s.agentGet))
+	m.HandleFunc("/cgi-bin/department/simplelist", s.wecom(OpDepartments, s.reading(s.departmentList)))
+	m.HandleFunc("/cgi-bin/user/simplelist", s.wecom(OpMembers, s.reading(s.userList)))
+	m.HandleFunc("/cgi-bin/tag/get", s.wecom(OpTagGet, s.reading(s.tagGet)))
 	m.HandleFunc("/cgi-bin/get_api_domain_ip", s.wecom(OpIPList, s.ipList))
 	m.HandleFunc("/cgi-bin/getcallbackip", s.wecom(OpIPList, s.ipList))
 	s.controlRoutes(m)

@@ -209,14 +209,12 @@ func (s *Server) agentGet(c *call) response {
 		status: status{Errmsg: "ok"}, AgentID: app.AgentID, Name: app.Name,
 		AllowUsers: agentUsers{User: []agentUser{}}, AllowParties: agentParties{PartyID: []int{}}, AllowTags: agentTags{TagID: []int{}},
 	}
-	for _, m := range s.dir.list() {
-		b.AllowUsers.User = append(b.AllowUsers.User, agentUser{UserID: m.ID})
+	visible := s.dir.rangeOf(app)
+	for _, id := range visible.Users {
+		b.AllowUsers.User = append(b.AllowUsers.User, agentUser{UserID: id})
 	}
-	for _, p := range s.dir.parties {
-		if p.ParentID == 0 {
-			b.AllowParties.PartyID = append(b.AllowParties.PartyID, p.ID)
-		}
-	}
+	b.AllowParties.PartyID = append(b.AllowParties.PartyID, visible.Departments...)
+	b.AllowTags.TagID = append(b.AllowTags.TagID, visible.Tags...)
 	return okResponse(b)
 }
 
