@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -195,6 +196,8 @@ func (g *gateway) idle(ctx context.Context, length time.Duration) (cpu, rss floa
 	return float64(b-a) / length.Seconds(), rss / 1024, nil // 100 ticks a second: ticks/s are percent
 }
 
+// ticks is the CPU time (user and system) that the gateway has used, in units of
+// 10 ms.
 func (g *gateway) ticks() (int64, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(g.cmd.Process.Pid) + "/stat")
 	if err != nil {
@@ -208,6 +211,20 @@ func (g *gateway) ticks() (int64, error) {
 	}
 	sys, err := strconv.ParseInt(f[12], 10, 64)
 	return user + sys, err
+}
+
+// meter starts to count: the function it returns gives the CPU microseconds
+// that the gateway has used for each of n messages. The database's own process
+// is not in it.
+func (g *gateway) meter() (perMessage func(n int64) float64) {
+	began, err := g.ticks()
+	return func(n int64) float64 {
+		now, err2 := g.ticks()
+		if err != nil || err2 != nil || n == 0 {
+			return math.NaN()
+		}
+		return float64(now-began) * 10_000 / float64(n)
+	}
 }
 
 // profile writes a CPU profile of the next while to dir; no dir, no profile.

@@ -111,6 +111,7 @@ func measure(ctx context.Context, o options, dir, binary, name, url string, floo
 	fmt.Printf("  accept → WeCom at 50/s  %8.2f ms p50, %.2f ms p99 (n=%d; client's send to WeCom's receipt)\n", lat.p50, lat.p99, n)
 
 	before := w.sent.Load()
+	used := g.meter()
 	g.profile(ctx, o.profile, name+"-end-to-end", length)
 	res, err := g.closedLoop(ctx, clients, length)
 	if err != nil {
@@ -120,18 +121,20 @@ func measure(ctx context.Context, o options, dir, binary, name, url string, floo
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  end to end              %8.0f messages/s (%d accepted, %d arrived, accept p50 %.1f ms, p99 %.1f ms)\n",
-		float64(res.accepted)/took.Seconds(), res.accepted, arrived-before, res.p50, res.p99)
+	fmt.Printf("  end to end              %8.0f messages/s (%d accepted, %d arrived, accept p50 %.1f ms, p99 %.1f ms), %.0f CPU µs/message\n",
+		float64(res.accepted)/took.Seconds(), res.accepted, arrived-before, res.p50, res.p99, used(res.accepted))
 
 	if err := g.post(ctx, "/v1/apps/bench/pause", nil); err != nil {
 		return err
 	}
+	used = g.meter()
 	g.profile(ctx, o.profile, name+"-accept", length)
 	res, err = g.closedLoop(ctx, clients, length)
 	if err != nil {
 		return err
 	}
 	rate := float64(res.accepted) / length.Seconds()
-	fmt.Printf("  durable accepts         %8.0f /s = %.0f %% of the floor (app paused; p50 %.1f ms, p99 %.1f ms)\n", rate, 100*rate/floor, res.p50, res.p99)
+	fmt.Printf("  durable accepts         %8.0f /s = %.0f %% of the floor (app paused; p50 %.1f ms, p99 %.1f ms), %.0f CPU µs/message\n",
+		rate, 100*rate/floor, res.p50, res.p99, used(res.accepted))
 	return nil
 }
