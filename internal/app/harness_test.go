@@ -66,7 +66,7 @@ func newWorldOn(t *testing.T, opt sandbox.Options, db string) *world {
 	return w
 }
 
-func testConfig(t *testing.T, db string) config.Config {
+func testConfig(t testing.TB, db string) config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	if db == "" {

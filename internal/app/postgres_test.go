@@ -15,7 +15,7 @@ import (
 )
 
 // postgres makes a schema of the test's own and returns the URL to it.
-func postgres(t *testing.T) string {
+func postgres(t testing.TB) string {
 	t.Helper()
 	base := os.Getenv("TEST_DATABASE_URL")
 	if base == "" {

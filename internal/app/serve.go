@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -43,6 +44,7 @@ func Serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 
 // run serves a until ctx ends. announce, if any, is called once it is ready.
 func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.Context) error) (err error) {
+	defer runtime.KeepAlive(heapBallast())
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
