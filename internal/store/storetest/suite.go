@@ -39,6 +39,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Media", media},
 		{"Tokens", tokens},
 		{"Health", health},
+		{"Directory", directory},
 		{"LaneStats", laneStats},
 		{"Prune", prune},
 		{"HostileText", hostileText},

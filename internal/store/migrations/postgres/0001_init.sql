@@ -218,6 +218,13 @@ CREATE TABLE app_health (
     next_probe_at BIGINT NOT NULL
 );
 
+-- snapshot: what the app read of WeCom's directory, packed.
+CREATE TABLE directory (
+    app        TEXT COLLATE "C" PRIMARY KEY,
+    snapshot   BYTEA NOT NULL,
+    fetched_at BIGINT NOT NULL
+);
+
 CREATE TABLE lanes (
     key         TEXT COLLATE "C" PRIMARY KEY,
     owner       TEXT COLLATE "C" NOT NULL,

@@ -218,6 +218,13 @@ CREATE TABLE app_health (
     next_probe_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- snapshot: what the app read of WeCom's directory, packed.
+CREATE TABLE directory (
+    app        TEXT PRIMARY KEY,
+    snapshot   BLOB NOT NULL,
+    fetched_at INTEGER NOT NULL
+);
+
 CREATE TABLE lanes (
     key         TEXT PRIMARY KEY,
     owner       TEXT NOT NULL,
