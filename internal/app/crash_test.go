@@ -138,91 +138,29 @@ func rounds(def int) int {
 // settled) and R13 (nothing reaches WeCom without an intent).
 func TestR02_KillAtRandom(t *testing.T) {
 	stores(t, func(t *testing.T, url string) {
-		wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers, LedgerSize: 500_000, MemberPerMinute: -1, MemberPerHour: -1, Accounts: -1})
+		wecom, base := newWeCom(t, unlimited)
 		p := newProcess(t, url)
 		p.start()
 		w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
 		w.seed()
-
-		var mu sync.Mutex
-		accepted := map[string]int{} // message id → load member
-		next := 0
-		stop := make(chan struct{})
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					mu.Lock()
-					next++
-					n := next
-					mu.Unlock()
-					a, err := w.call("POST", "/v1/messages", alert(n), "Idempotency-Key", fmt.Sprintf("kill-%d", n))
-					if err != nil || a.status != http.StatusAccepted {
-						wait(2 * time.Millisecond)
-						continue // down, or dying: this one was never promised
-					}
-					mu.Lock()
-					accepted[a.str("id")] = n
-					mu.Unlock()
-				}
-			})
-		}
+		l := startLoad(w, 8)
+		defer func() {
+			if t.Failed() {
+				out, _ := os.ReadFile(p.log)
+				t.Logf("lanes: %s\nopen: %s\nlog: %s", w.try("GET", "/v1/lanes", nil).raw,
+					w.try("GET", "/v1/messages?state=queued&limit=3", nil).raw, out[max(0, len(out)-4000):])
+			}
+		}()
 		n := rounds(50)
 		for range n {
 			wait(time.Duration(20+rand.IntN(200)) * time.Millisecond)
 			p.kill()
 			p.start()
 		}
-		wait(200 * time.Millisecond)
-		close(stop)
-		wg.Wait()
-		require.NotEmpty(t, accepted)
-
-		// R09: nothing stays in the air.
-		var lanes answer
-		defer func() {
-			if t.Failed() {
-				out, _ := os.ReadFile(p.log)
-				t.Logf("lanes: %s\nopen: %s\nlog: %s", lanes.raw, w.try("GET", "/v1/messages?state=queued&limit=3", nil).raw, out[max(0, len(out)-4000):])
-			}
-		}()
-		eventually(t, "every lane is empty", func() bool {
-			lanes = w.must("GET", "/v1/lanes", nil)
-			for _, it := range lanes.body["items"].([]any) {
-				l := it.(obj)
-				if d, _ := l["depth"].(float64); d > 0 {
-					return false
-				}
-			}
-			return true
-		})
-		seen := map[string]int{}
-		for _, e := range wecom.Ledger() {
-			for _, u := range e.Users {
-				seen[u]++
-			}
-		}
-		lost, doubled := 0, 0
-		for id, member := range accepted {
-			switch c := seen[fmt.Sprintf("load-%d", member)]; {
-			case c == 0:
-				lost++
-				t.Log("lost", id, string(w.message(id).raw))
-			case c > 1:
-				doubled++
-			}
-		}
-		require.Zero(t, lost, "accepted and never arrived, of %d", len(accepted))
-		require.Zero(t, doubled, "seen twice by a member although the duplicate check covers repeats")
-		// R13: every call that WeCom saw belongs to an attempt that was written
-		// before it. A member who saw something must have a message that is sent.
+		l.verify()
 		require.LessOrEqual(t, int(wecom.Counts().Duplicates), 16*n, "repeats only for what was in flight")
-		t.Logf("%d rounds, %d accepted, %d arrived, %d repeats suppressed", n, len(accepted), len(seen), wecom.Counts().Duplicates)
+		t.Logf("%d rounds, %d accepted, %d repeats by callers, %d repeats suppressed by WeCom",
+			n, l.count(), l.repeats.Load(), wecom.Counts().Duplicates)
 	})
 }
 

@@ -200,6 +200,22 @@ func (w *world) send(req obj, headers ...string) answer {
 
 func (w *world) message(id string) answer { return w.must("GET", "/v1/messages/"+id, nil) }
 
+// depth is how many deliveries are open, or -1 when the gateway cannot tell.
+func (w *world) depth() int {
+	w.t.Helper()
+	a := w.try("GET", "/v1/lanes?limit=200", nil)
+	items, ok := a.body["items"].([]any)
+	if !ok {
+		return -1
+	}
+	n := 0
+	for _, it := range items {
+		d, _ := it.(obj)["depth"].(float64)
+		n += int(d)
+	}
+	return n
+}
+
 // eventually waits for a condition; it fails the test after a long while.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
