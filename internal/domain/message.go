@@ -116,6 +116,8 @@ const (
 	EventRetry     = "delivery.retry"   // an attempt ended and another will follow
 	EventWait      = "delivery.waiting" // it must wait; data says why and until when
 	EventAppHealth = "app.health"       // an app became blocked, paused or ok again
+	EventRunFailed = "schedule.failed"  // a run of a schedule was refused
+	EventRunMissed = "schedule.missed"  // a run of a schedule came about while no gateway ran
 )
 
 // LaneKey names the lane of an app, robot, chat or webhook endpoint.

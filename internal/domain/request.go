@@ -27,7 +27,7 @@ type SendRequest struct {
 	App           string          `json:"app,omitempty"`
 	Type          *TypeRef        `json:"type,omitempty"`
 	Content       json.RawMessage `json:"content,omitempty"`
-	To            To              `json:"to,omitempty"`
+	To            To              `json:"to,omitzero"`
 	Data          json.RawMessage `json:"data,omitempty"`
 	Priority      string          `json:"priority,omitempty"`
 	SendAt        string          `json:"send_at,omitempty"`

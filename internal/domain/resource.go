@@ -14,6 +14,7 @@ const (
 	ResourceScene    ResourceKind = "scene"
 	ResourceAudience ResourceKind = "audience"
 	ResourceRobot    ResourceKind = "robot"
+	ResourceSchedule ResourceKind = "schedule"
 )
 
 // Resource is the stored form of a configured thing: its public spec as JSON

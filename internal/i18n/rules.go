@@ -65,6 +65,9 @@ var rules = map[string]rule{
 	"cursor":           {message: Pair{"is not a cursor of this list", "不是该列表的游标"}, fix: Pair{"use next_cursor of the page before, unchanged", "请原样使用上一页的 next_cursor"}},
 	"time":             {message: Pair{"is not an RFC 3339 time with a zone", "不是带时区的 RFC 3339 时间"}, fix: Pair{"write it like 2026-11-24T09:00:00+08:00", "写法如 2026-11-24T09:00:00+08:00"}},
 	"duration":         {message: Pair{"is not a duration", "不是时长"}, fix: Pair{"write it like 90s, 5m or 1h", "写法如 90s、5m、1h"}},
+	"cron":             {message: Pair{"is not a cron expression", "不是合法的 cron 表达式"}, args: Pair{"is not a cron expression: {0}", "不是合法的 cron 表达式：{0}"}, fix: Pair{"give five fields such as 0 9 * * 1-5, or @daily", "请填写五个字段（分 时 日 月 周），如 0 9 * * 1-5，或 @daily"}},
+	"cron_never":       {message: Pair{"never comes about", "永远不会到来"}, fix: Pair{"check day and month", "请检查日期与月份"}},
+	"zone":             {message: Pair{"is not an IANA time zone", "不是 IANA 时区名"}, fix: Pair{"write it like Asia/Shanghai or Europe/Berlin", "写法如 Asia/Shanghai、Europe/Berlin"}},
 	"network":          {message: Pair{"is not a network", "不是网段"}, fix: Pair{"write it like 10.0.0.0/8", "写法如 10.0.0.0/8"}},
 	"past":             {message: Pair{"lies in the past", "是过去的时间"}, fix: Pair{"choose a later time", "请使用将来的时间"}},
 

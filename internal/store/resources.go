@@ -243,6 +243,11 @@ func (s *Store) DeleteResource(ctx context.Context, kind domain.ResourceKind, ke
 				return err
 			}
 		}
+		if kind == domain.ResourceSchedule {
+			if _, err := q.exec(ctx, `DELETE FROM schedule_runs WHERE schedule = $1`, key); err != nil {
+				return err
+			}
+		}
 		_, err = q.exec(ctx, remove, string(kind), key)
 		return err
 	})

@@ -40,6 +40,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Tokens", tokens},
 		{"Health", health},
 		{"Directory", directory},
+		{"ScheduleRuns", scheduleRuns},
 		{"LaneStats", laneStats},
 		{"Prune", prune},
 		{"HostileText", hostileText},

@@ -225,6 +225,18 @@ CREATE TABLE directory (
     fetched_at BIGINT NOT NULL
 );
 
+-- The latest run of each schedule. planned_at is the latest planned time that
+-- is settled, also when a later run was made by hand.
+CREATE TABLE schedule_runs (
+    schedule   TEXT COLLATE "C" PRIMARY KEY,
+    planned_at BIGINT NOT NULL,
+    by_hand    BIGINT NOT NULL,
+    at         BIGINT NOT NULL,
+    result     TEXT COLLATE "C" NOT NULL,
+    message_id TEXT COLLATE "C" NOT NULL,
+    error      TEXT COLLATE "C" NOT NULL
+);
+
 CREATE TABLE lanes (
     key         TEXT COLLATE "C" PRIMARY KEY,
     owner       TEXT COLLATE "C" NOT NULL,

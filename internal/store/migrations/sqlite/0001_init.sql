@@ -225,6 +225,18 @@ CREATE TABLE directory (
     fetched_at INTEGER NOT NULL
 );
 
+-- The latest run of each schedule. planned_at is the latest planned time that
+-- is settled, also when a later run was made by hand.
+CREATE TABLE schedule_runs (
+    schedule   TEXT PRIMARY KEY,
+    planned_at INTEGER NOT NULL,
+    by_hand    INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    result     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    error      TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE lanes (
     key         TEXT PRIMARY KEY,
     owner       TEXT NOT NULL,
