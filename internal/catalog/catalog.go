@@ -37,7 +37,9 @@ type Config struct {
 	Poll  time.Duration // between looks at the revision; default 1 s
 	// CheckScene finds what is wrong with a scene; pointers start at its root.
 	CheckScene func(domain.Scene) []domain.FieldError
-	Log        *slog.Logger // default: discards
+	// CheckSchedule does the same for a schedule.
+	CheckSchedule func(domain.Schedule) []domain.FieldError
+	Log           *slog.Logger // default: discards
 }
 
 // Catalog is the live snapshot. Safe for concurrent use. It is empty until
@@ -69,7 +71,7 @@ type liveScene struct {
 
 // kinds are those that the catalogue reads.
 func kinds() []domain.ResourceKind {
-	return []domain.ResourceKind{domain.ResourceApp, domain.ResourceAudience, domain.ResourceScene, domain.ResourceRobot}
+	return []domain.ResourceKind{domain.ResourceApp, domain.ResourceAudience, domain.ResourceScene, domain.ResourceRobot, domain.ResourceSchedule}
 }
 
 // New makes an empty catalogue.
@@ -82,6 +84,9 @@ func New(cfg Config) *Catalog {
 	}
 	if cfg.CheckScene == nil {
 		cfg.CheckScene = func(domain.Scene) []domain.FieldError { return nil }
+	}
+	if cfg.CheckSchedule == nil {
+		cfg.CheckSchedule = func(domain.Schedule) []domain.FieldError { return nil }
 	}
 	c := &Catalog{cfg: cfg, wake: make(chan struct{}, 1)}
 	c.live.Store(&snapshot{revision: -1})
@@ -137,7 +142,7 @@ func notFound(kind domain.ResourceKind, key string) error {
 		code = domain.CodeAppNotFound
 	case domain.ResourceScene:
 		code = domain.CodeSceneNotFound
-	case domain.ResourceAudience, domain.ResourceRobot:
+	case domain.ResourceAudience, domain.ResourceRobot, domain.ResourceSchedule:
 	}
 	return domain.Errorf(code, "there is no %s %q", kind, key)
 }

@@ -69,6 +69,14 @@ func (c *Catalog) validate(r domain.Resource, secrets map[string]string) (json.R
 		a.Key = r.Key
 		errs = append(errs, c.audienceErrors(a)...)
 		return encode(a), errs
+	case domain.ResourceSchedule:
+		var s domain.Schedule
+		if f := decode(r.Spec, &s); f != nil {
+			return nil, append(errs, *f)
+		}
+		errs = append(errs, sameKey(s.Key, r.Key)...)
+		s.Key = r.Key
+		return encode(s), append(errs, c.cfg.CheckSchedule(s)...)
 	case domain.ResourceScene, domain.ResourceRobot:
 	}
 	return nil, append(errs, bad("/kind", "unsupported", fmt.Sprintf("%s cannot be stored this way", r.Kind), "use app or audience"))

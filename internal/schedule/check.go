@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,10 +124,8 @@ func passing(at string, v any, depth int) []domain.FieldError {
 		if _, ok := media["upload"]; ok {
 			bad = append(bad, field(at+"/media/upload", "forbidden", "would be gone before long: an upload lives 72 hours", "give url, or base64 with filename"))
 		}
-		for name, e := range v {
-			if len(bad) < 20 {
-				bad = append(bad, passing(at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(name), e, depth+1)...)
-			}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			bad = append(bad, passing(at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(name), v[name], depth+1)...)
 		}
 	}
 	return bad
