@@ -54,6 +54,11 @@ func ParseCron(expr string, zone *time.Location) (Cron, error) {
 		return Cron{}, errors.New("has no fixed times")
 	}
 	c := Cron{spec: spec, zone: zone}
+	for _, f := range []uint64{spec.Minute, spec.Hour, spec.Dom, spec.Month, spec.Dow} {
+		if f&^starred == 0 { // a lone comma
+			return Cron{}, errors.New("a field is empty")
+		}
+	}
 	if c.Next(time.Now()).IsZero() {
 		return Cron{}, errNever
 	}

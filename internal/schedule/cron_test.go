@@ -89,7 +89,7 @@ func TestBadCron(t *testing.T) {
 		"TZ=":                            "zone",
 		"CRON_TZ=Asia/Tokyo 0 9 * * *":   "zone",
 		"0 0 30 2 *":                     "no time fits",
-		", * * * *":                      "no time fits",
+		", * * * *":                      "field is empty",
 		strings.Repeat("1,", 99) + "1 *": "longer",
 	} {
 		_, err := schedule.ParseCron(expr, time.UTC)

@@ -33,6 +33,8 @@ const (
 type Runner struct {
 	cfg     Config
 	entries map[string]*entry
+	stale   bool      // the schedules must be read again
+	seen    time.Time // the wall clock at the last turn
 	wake    chan struct{}
 	slots   chan struct{} // bounds the runs that are being made
 	ended   chan outcome
@@ -100,35 +102,33 @@ func (r *Runner) Run(ctx context.Context) {
 	r.Changed()
 	timer := time.NewTimer(recheck)
 	defer timer.Stop()
-	before := time.Now().Round(0)
-	for stale := false; ; {
-		var done *outcome
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.wake:
-			stale = true
+			r.stale = true
 		case o := <-r.ended:
-			done = &o
+			r.settle(time.Now().Round(0), o)
 		case <-timer.C:
 		}
-		now := time.Now().Round(0) // the wall clock alone
-		if now.Before(before) {
-			r.rewind(now)
-		}
-		before = now
-		if done != nil {
-			r.settle(now, *done)
-		}
-		if stale {
-			stale = !r.load(ctx, now)
-		}
-		wait := r.step(ctx, now)
-		if stale {
-			wait = min(wait, reloadWait)
-		}
-		timer.Reset(wait)
+		timer.Reset(r.turn(ctx, time.Now().Round(0))) // the wall clock alone counts
 	}
+}
+
+// turn does what there is to do and says how long to sleep.
+func (r *Runner) turn(ctx context.Context, now time.Time) time.Duration {
+	if now.Before(r.seen) {
+		r.rewind(now)
+	}
+	r.seen = now
+	wait := recheck
+	if r.stale {
+		if r.stale = !r.load(ctx, now); r.stale {
+			wait = reloadWait
+		}
+	}
+	return min(wait, r.step(ctx, now))
 }
 
 // load brings the entries to what the catalogue says, and reports whether it

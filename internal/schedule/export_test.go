@@ -1,0 +1,20 @@
+package schedule
+
+import (
+	"context"
+	"time"
+)
+
+// Turn is one turn of a runner that is not running, at a time of the test's
+// choice, with all that it starts.
+func (r *Runner) Turn(ctx context.Context, now time.Time) time.Duration {
+	r.stale = true
+	wait := r.turn(ctx, now)
+	for _, e := range r.entries {
+		if e.busy {
+			r.settle(now, <-r.ended)
+			wait = r.turn(ctx, now)
+		}
+	}
+	return wait
+}
