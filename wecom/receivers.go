@@ -35,6 +35,30 @@ func Receivers(body []byte) (users, parties, tags []string, all bool) {
 	return users, splitBar(party), splitBar(tag), false
 }
 
+// WithUsers returns a message/send body with other users under touser; all
+// else stays byte for byte. It reports false when the body is no JSON object
+// with a touser, or users is empty.
+func WithUsers(body []byte, users []string) ([]byte, bool) {
+	var old []byte
+	ok := eachMember(body, func(key, value []byte) bool {
+		if string(key) == "touser" {
+			old = value
+		}
+		return old == nil
+	})
+	if !ok || old == nil || len(users) == 0 {
+		return nil, false
+	}
+	quoted, err := json.Marshal(strings.Join(users, "|"))
+	if err != nil {
+		return nil, false
+	}
+	at := cap(body) - cap(old) // old is a part of body
+	out := make([]byte, 0, len(body)-len(old)+len(quoted))
+	out = append(append(out, body[:at]...), quoted...)
+	return append(out, body[at+len(old):]...), true
+}
+
 // text decodes a JSON string; anything else is empty.
 func text(value []byte) string {
 	if len(value) < 2 || value[0] != '"' {

@@ -263,3 +263,16 @@ func TestKindByNumber(t *testing.T) {
 		require.False(t, ok)
 	}
 }
+
+func TestWithUsers(t *testing.T) {
+	body := []byte(`{"touser":"a|b|c","toparty":"1","msgtype":"text","text":{"content":"touser"}}`)
+	got, ok := WithUsers(body, []string{"b", "C"})
+	require.True(t, ok)
+	require.JSONEq(t, `{"touser":"b|C","toparty":"1","msgtype":"text","text":{"content":"touser"}}`, string(got))
+	for _, bad := range []string{`{}`, `[]`, `{"toparty":"1"}`, `x`} {
+		_, ok := WithUsers([]byte(bad), []string{"a"})
+		require.False(t, ok, bad)
+	}
+	_, ok = WithUsers(body, nil)
+	require.False(t, ok)
+}

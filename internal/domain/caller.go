@@ -114,12 +114,31 @@ type WouldWait struct {
 // node that owns it.
 type LaneStatus struct {
 	LaneStats
-	InFlight    int         // calls going on now
-	Concurrency int         // calls that may go on now
-	Used        []WindowUse // shared limits; per-member ones only where they bind
-	PausedUntil time.Time   // zero: not paused, or without an end
-	PauseReason WaitReason  // empty: not paused
-	Cause       string      // of a blocked app: untrusted_ip, bad_secret…
+	LaneReport
+	Cause string // of a blocked app: untrusted_ip, bad_secret…
+}
+
+// LaneReport is what the owner of a lane knows and nobody else: how much of
+// each limit is used, who waits, why the lane stands still. Other nodes see it
+// a few seconds late.
+type LaneReport struct {
+	At          time.Time   `json:"at"`
+	InFlight    int         `json:"in_flight"`              // calls going on
+	Concurrency int         `json:"concurrency"`            // calls that may go on
+	Parked      int         `json:"parked,omitempty"`       // deliveries that wait for a member's budget
+	Used        []WindowUse `json:"used,omitempty"`         // shared limits, and per-member ones of the busiest member
+	Hot         []HotMember `json:"hot,omitempty"`          // the members closest to their limits, at most 10
+	PauseReason WaitReason  `json:"pause_reason,omitempty"` // empty: not paused
+	PausedUntil time.Time   `json:"paused_until,omitzero"`  // zero: not paused, or without an end
+}
+
+// HotMember is a member close to a limit.
+type HotMember struct {
+	ID      string    `json:"id"`
+	Minute  int       `json:"minute"`           // messages in the last minute
+	Hour    int       `json:"hour"`             // and in the last hour
+	Waiting int       `json:"waiting"`          // deliveries that wait for this member's budget
+	Next    time.Time `json:"next_at,omitzero"` // when the next of them may go
 }
 
 // WindowUse is how much of a limit is used.

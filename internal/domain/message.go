@@ -48,6 +48,9 @@ type Delivery struct {
 	DupInterval int        // seconds for enable_duplicate_check, decided at the first attempt; 0 without, -1 undecided
 	DupWindow   int        // the scene's duplicate_window in seconds
 	OnUncertain string     // retry, hold, drop
+	Scene       string     // scene key, or empty: scenes share a lane by weight
+	Digest      string     // the group it may be merged with; see DigestGroup. Empty: never merged
+	Handling    Handling
 	Recipients  int
 	Tries       int       // calls made, all of them; the number of the last attempt
 	Attempts    int       // calls that count against the retry schedule
@@ -57,6 +60,15 @@ type Delivery struct {
 	StartedAt   time.Time // of the attempt in flight
 	FinishedAt  time.Time
 	CreatedAt   time.Time
+}
+
+// Handling is what a scene's policy wants of the lane for one delivery. The
+// zero value wants nothing special.
+type Handling struct {
+	Window    int  `json:"window,omitempty"`     // seconds of a digest's window
+	Wait      bool `json:"wait,omitempty"`       // also the first of a window waits
+	Closes    bool `json:"closes,omitempty"`     // a recovery: ends the window and goes out with what is in it
+	AvoidPeak bool `json:"avoid_peak,omitempty"` // not in the minutes 0 and 30 of an hour
 }
 
 // MediaRef is one media placeholder in a delivery's body.
@@ -115,6 +127,7 @@ const (
 	EventFinished  = "message."         // + final state: message.sent, message.failed…
 	EventRetry     = "delivery.retry"   // an attempt ended and another will follow
 	EventWait      = "delivery.waiting" // it must wait; data says why and until when
+	EventReleased  = "message.released" // a person let a held message go
 	EventAppHealth = "app.health"       // an app became blocked, paused or ok again
 	EventRunFailed = "schedule.failed"  // a run of a schedule was refused
 	EventRunMissed = "schedule.missed"  // a run of a schedule came about while no gateway ran

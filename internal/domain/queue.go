@@ -67,6 +67,7 @@ type Deferral struct {
 // Settlement ends an open delivery without an attempt.
 type Settlement struct {
 	DeliveryID string
+	MessageID  string // for those who follow it; not checked
 	Next       State  // expired, failed, uncertain, cancelled
 	Reason     string // stable word for recipients and the timeline
 	At         time.Time
@@ -78,6 +79,8 @@ type LaneLease struct {
 	Node  string
 	Fence int64
 	Until time.Time // database clock
+	// Status is what the owner before had to say, for its successor.
+	Status string
 }
 
 // LaneStats is what a lane looks like from the database.
@@ -89,14 +92,19 @@ type LaneStats struct {
 	NextDueAt   time.Time // zero when none
 	Owner       string
 	Fence       int64
+	Status      string // what the owner says of it: JSON of LaneReport, a few seconds old
 	WaitReasons map[WaitReason]int64
 }
 
 // SentRecord is one past attempt that counts against WeCom's limits.
 type SentRecord struct {
-	DeliveryID string
-	At         time.Time
-	Body       []byte // without duplicate-check fields
+	DeliveryID  string
+	At          time.Time
+	Body        []byte // without duplicate-check fields
+	Digest      string
+	Handling    Handling
+	DupInterval int
+	Recipients  int
 }
 
 // MessageFilter selects messages for a list. Zero fields do not filter.
@@ -147,3 +155,43 @@ type MessagePage struct {
 	Items      []MessageView // without attempts
 	NextCursor string        // empty at the end
 }
+
+// Stream is what shares a lane, a priority and a scene: the unit of fairness.
+type Stream struct {
+	Priority Priority
+	Scene    string
+	FirstDue time.Time // due time of its first open delivery
+	NextDue  time.Time // earliest due time after the moment of asking; zero: none
+}
+
+// DueAfter is a position in a stream. The zero value is its beginning.
+type DueAfter struct {
+	Due time.Time
+	ID  string
+}
+
+// HeldLane is a lane that a node holds.
+type HeldLane struct {
+	Lane  string
+	Fence int64
+}
+
+// LaneShare is how many lanes with work a live node holds.
+type LaneShare struct {
+	Node  string
+	Lanes int
+}
+
+// Notice tells other nodes that something has changed. It is a hint: what it
+// says is always in the database too.
+type Notice struct {
+	Kind string // NoticeLane, NoticeApp, NoticeConfig
+	Key  string // lane or app; empty for NoticeConfig
+}
+
+// The kinds of notices.
+const (
+	NoticeLane   = "lane"   // a lane has new work, or a new owner
+	NoticeApp    = "app"    // an app's health was changed by a person
+	NoticeConfig = "config" // resources or keys changed
+)

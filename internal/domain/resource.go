@@ -138,6 +138,7 @@ type AppHealth struct {
 	SeenIP      string // the caller IP that WeCom printed
 	Since       time.Time
 	NextProbeAt time.Time
+	Rev         int64 // grows with each stored change
 }
 
 // APIKey is a credential of a caller. The key itself is never stored.

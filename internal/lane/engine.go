@@ -11,67 +11,47 @@ import (
 	"hongyan/internal/domain"
 )
 
-// Store is what the lanes need of the database. Every write is durable when it
-// returns without an error.
-type Store interface {
-	AcquireLane(ctx context.Context, lane, node string, lease time.Duration) (domain.LaneLease, bool, error)
-	RenewLanes(ctx context.Context, node string, lease time.Duration) error
-	ReleaseLanes(ctx context.Context, node string) error
-	RecoverLane(ctx context.Context, lane string, fence int64) ([]domain.Delivery, error)
-	LiveLanes(ctx context.Context) ([]string, error)
-	LoadDue(ctx context.Context, lane string, now time.Time, limit int) ([]domain.Delivery, error)
-	NextDue(ctx context.Context, lane string, after time.Time) (time.Time, bool, error)
-	Claim(ctx context.Context, claims []domain.Claim) ([]bool, error)
-	Finish(ctx context.Context, results []domain.Result) ([]bool, error)
-	Defer(ctx context.Context, deferrals []domain.Deferral) error
-	Settle(ctx context.Context, settlements []domain.Settlement) ([]bool, error)
-}
-
-// Sender does what a lane is for. One Sender serves many lanes; its methods
-// are called concurrently.
-type Sender interface {
-	// Open prepares a lane that this node has just come to own: counters are
-	// rebuilt from what was sent. It returns the widest allowed number of calls
-	// in flight and, when the lane must not start, its pause.
-	Open(ctx context.Context, lane string) (width int, pause Pause, err error)
-	// Admit says whether d may go now. A zero time admits it and books its
-	// place in the limits; otherwise it must wait until then, for that reason.
-	// On its first attempt it also decides d.DupInterval.
-	Admit(d *domain.Delivery, now time.Time) (wait time.Time, reason domain.WaitReason)
-	// Send makes one attempt and says what follows from it.
-	Send(ctx context.Context, d *domain.Delivery) Done
-	// Recover judges a delivery whose attempt was cut off by a crash.
-	Recover(d *domain.Delivery, now time.Time) Done
-}
-
-// Done is what an attempt came to.
-type Done struct {
-	Result  domain.Result
-	Control Control
-}
-
-// Control is what an attempt means for its lane.
-type Control struct {
-	Success bool  // widen
-	Narrow  bool  // halve the width
-	Pause   Pause // stop the lane
-	Clear   bool  // the lane's own pause is over: WeCom answers again
-}
-
-// Pause stops a lane for a while. The zero value is no pause.
-type Pause struct {
-	Reason domain.WaitReason
-	Until  time.Time // zero with a reason: until Resume
-}
-
 // Config sets up an Engine. Zero fields take the defaults.
 type Config struct {
 	Node    string
-	Lease   time.Duration // 15 s
-	Buffer  int           // deliveries kept in memory per lane, 4096
+	Lease   time.Duration // 9 s: a crashed node's lanes are taken over within 12
+	Buffer  int           // due deliveries kept in memory per lane, 4096
 	Logger  *slog.Logger
-	OnWait  func(reason domain.WaitReason) // for metrics
-	OnFinal func(messageID string)         // a delivery of it has ended; may be nil
+	Weight  func(scene string) int               // a scene's share among those of its priority, 1 to 100; default 1 each
+	Digests Digester                             // nil: nothing is merged
+	OnWait  func(reason domain.WaitReason)       // for metrics
+	OnFinal func(messageID string)               // a delivery of it has ended; may be nil
+	Notices <-chan domain.Notice                 // what other nodes announce; may be nil
+	OnBeat  func(ctx context.Context)            // every heartbeat, and on a notice that is not of lanes; may be nil
+	OnOther func(context.Context, domain.Notice) // notices that are not of lanes; may be nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Lease == 0 {
+		c.Lease = 9 * time.Second
+	}
+	if c.Buffer == 0 {
+		c.Buffer = 4096
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Weight == nil {
+		c.Weight = func(string) int { return 1 }
+	}
+	if c.OnWait == nil {
+		c.OnWait = func(domain.WaitReason) {}
+	}
+	if c.OnFinal == nil {
+		c.OnFinal = func(string) {}
+	}
+	if c.OnBeat == nil {
+		c.OnBeat = func(context.Context) {}
+	}
+	if c.OnOther == nil {
+		c.OnOther = func(context.Context, domain.Notice) {}
+	}
+	return c
 }
 
 // ErrClosed is returned once the engine has stopped.
@@ -83,10 +63,11 @@ type Engine struct {
 	store  Store
 	sender Sender
 
-	mu     sync.Mutex
-	lanes  map[string]*Lane
-	closed bool
-	trust  time.Time // leases are ours until then (monotonic)
+	mu      sync.RWMutex
+	lanes   map[string]*Lane
+	foreign map[string]foreign // lanes of other nodes
+	closed  bool
+	trust   time.Time // leases are ours until then
 
 	ctx    context.Context // of the pumps and sends
 	cancel context.CancelFunc
@@ -94,92 +75,25 @@ type Engine struct {
 	wg     sync.WaitGroup // pumps, sends and loops
 }
 
-// New makes an engine; Run starts it.
+// foreign is a lane that another node owned when we last asked.
+type foreign struct {
+	until time.Time // ask again then
+	told  time.Time // its owner was last told of new work
+}
+
+const (
+	foreignFor   = time.Second            // how long another node's ownership is believed
+	tellEvery    = 100 * time.Millisecond // notices for one lane are at least that far apart
+	foreignBound = 100_000
+)
+
+// New makes an engine; Start starts it.
 func New(cfg Config, store Store, sender Sender) *Engine {
-	if cfg.Lease == 0 {
-		cfg.Lease = 15 * time.Second
-	}
-	if cfg.Buffer == 0 {
-		cfg.Buffer = 4096
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.OnWait == nil {
-		cfg.OnWait = func(domain.WaitReason) {}
-	}
-	if cfg.OnFinal == nil {
-		cfg.OnFinal = func(string) {}
-	}
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // sends outlive the request and the signal: Stop ends them
 	return &Engine{
-		cfg: cfg, store: store, sender: sender, lanes: map[string]*Lane{},
+		cfg: cfg.withDefaults(), store: store, sender: sender, lanes: map[string]*Lane{}, foreign: map[string]foreign{},
 		ctx: ctx, cancel: cancel, stop: make(chan struct{}),
 	}
-}
-
-// Start takes the lanes that have open deliveries and begins to keep leases.
-func (e *Engine) Start(ctx context.Context) error {
-	e.mu.Lock()
-	e.trust = time.Now().Add(e.cfg.Lease)
-	e.mu.Unlock()
-	if err := e.adopt(ctx); err != nil {
-		return fmt.Errorf("take over lanes: %w", err)
-	}
-	e.wg.Add(1)
-	go e.keep()
-	return nil
-}
-
-// keep renews leases and looks for lanes without an owner.
-func (e *Engine) keep() {
-	defer e.wg.Done()
-	tick := time.NewTicker(e.cfg.Lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.stop:
-			return
-		case <-tick.C:
-		}
-		began := time.Now()
-		ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Lease/3)
-		if err := e.store.RenewLanes(ctx, e.cfg.Node, e.cfg.Lease); err != nil {
-			e.cfg.Logger.Warn("lane leases not renewed", "error", err)
-		} else {
-			e.mu.Lock()
-			e.trust = began.Add(e.cfg.Lease)
-			for _, l := range e.lanes {
-				l.poke() // a pump may have stood still while the leases were in doubt
-			}
-			e.mu.Unlock()
-			if err := e.adopt(ctx); err != nil {
-				e.cfg.Logger.Warn("lanes not looked over", "error", err)
-			}
-		}
-		cancel()
-	}
-}
-
-// trusted reports whether our leases certainly still hold: a node that was
-// frozen or cut off from the database must stop sending before they end.
-func (e *Engine) trusted(now time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return now.Before(e.trust.Add(-e.cfg.Lease / 5))
-}
-
-func (e *Engine) adopt(ctx context.Context) error {
-	live, err := e.store.LiveLanes(ctx)
-	if err != nil {
-		return err
-	}
-	for _, key := range live {
-		if _, err := e.lane(ctx, key); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // lane returns the lane by key, acquiring it if nobody owns it. It returns nil
@@ -199,7 +113,11 @@ func (e *Engine) lane(ctx context.Context, key string) (*Lane, error) {
 		e.mu.Unlock()
 		return nil, ErrClosed
 	}
-	l = &Lane{key: key, e: e, ready: make(chan struct{}), wake: make(chan struct{}, 1), held: map[string]struct{}{}}
+	if time.Now().Before(e.foreign[key].until) {
+		e.mu.Unlock()
+		return nil, nil
+	}
+	l = newLane(key, e)
 	e.lanes[key] = l
 	e.mu.Unlock()
 
@@ -207,21 +125,65 @@ func (e *Engine) lane(ctx context.Context, key string) (*Lane, error) {
 	if err != nil || !owned {
 		e.mu.Lock()
 		delete(e.lanes, key)
+		if err == nil {
+			e.othersLocked(key)
+		}
 		e.mu.Unlock()
 		l.gone = true
 		close(l.ready)
 		return nil, err
 	}
+	e.mu.Lock()
+	delete(e.foreign, key)
+	e.mu.Unlock()
 	e.wg.Add(1)
 	close(l.ready)
 	go l.pump()
 	return l, nil
 }
 
-func (e *Engine) have(key string) *Lane {
+func (e *Engine) othersLocked(key string) {
+	if len(e.foreign) >= foreignBound {
+		clear(e.foreign)
+	}
+	f := e.foreign[key]
+	f.until = time.Now().Add(foreignFor)
+	e.foreign[key] = f
+}
+
+// tell wakes the owner of another node's lane, not too often: a sweep there is
+// the net under a lost notice.
+func (e *Engine) tell(ctx context.Context, key string) {
+	now := time.Now()
 	e.mu.Lock()
-	l := e.lanes[key]
+	f := e.foreign[key]
+	if wait := f.told.Add(tellEvery).Sub(now); wait > 0 {
+		if f.told.Before(now) { // book the end of the interval, once
+			f.told = now.Add(wait)
+			e.foreign[key] = f
+			e.mu.Unlock()
+			time.AfterFunc(wait, func() { e.notify(e.ctx, domain.Notice{Kind: domain.NoticeLane, Key: key}) })
+			return
+		}
+		e.mu.Unlock()
+		return
+	}
+	f.told = now
+	e.foreign[key] = f
 	e.mu.Unlock()
+	e.notify(ctx, domain.Notice{Kind: domain.NoticeLane, Key: key})
+}
+
+func (e *Engine) notify(ctx context.Context, n domain.Notice) {
+	if err := e.store.Notify(ctx, n); err != nil && e.ctx.Err() == nil {
+		e.cfg.Logger.Warn("other nodes not notified", "kind", n.Kind, "key", n.Key, "error", err)
+	}
+}
+
+func (e *Engine) have(key string) *Lane {
+	e.mu.RLock()
+	l := e.lanes[key]
+	e.mu.RUnlock()
 	if l == nil {
 		return nil
 	}
@@ -234,7 +196,7 @@ func (e *Engine) have(key string) *Lane {
 
 // Reserve books a slot for a delivery that is about to be committed. When it
 // returns true d is in state sending with its first try written down: commit
-// it so, then call Start; if the commit does not happen call Release.
+// it so, then call Begin; if the commit does not happen call Release.
 func (e *Engine) Reserve(d *domain.Delivery) bool {
 	l := e.have(d.Lane)
 	return l != nil && l.reserve(d)
@@ -243,7 +205,7 @@ func (e *Engine) Reserve(d *domain.Delivery) bool {
 // Release gives back what Reserve booked.
 func (e *Engine) Release(d *domain.Delivery) {
 	if l := e.have(d.Lane); l != nil {
-		l.finish(d.ID, Control{})
+		l.release(d.ID)
 	}
 }
 
@@ -257,15 +219,25 @@ func (e *Engine) Begin(d *domain.Delivery) {
 // Offer hands over deliveries that were committed as queued or scheduled.
 func (e *Engine) Offer(ctx context.Context, ds []domain.Delivery) {
 	for i := range ds {
-		l, err := e.lane(ctx, ds[i].Lane)
-		if err != nil && !errors.Is(err, ErrClosed) {
-			// Not lost: the row is committed and keep() looks again.
+		switch l, err := e.lane(ctx, ds[i].Lane); {
+		case l != nil:
+			l.offer(ds[i])
+		case err == nil:
+			e.tell(ctx, ds[i].Lane)
+		case !errors.Is(err, ErrClosed):
+			// Not lost: the row is committed and the next heartbeat looks again.
 			e.cfg.Logger.Warn("lane not opened", "lane", ds[i].Lane, "error", err)
 		}
-		if l != nil {
-			l.offer(ds[i])
-		}
 	}
+}
+
+// Wake makes a lane look at the table again, on whichever node it is.
+func (e *Engine) Wake(ctx context.Context, key string) {
+	if l := e.have(key); l != nil {
+		l.look()
+		return
+	}
+	e.notify(ctx, domain.Notice{Kind: domain.NoticeLane, Key: key})
 }
 
 // Forget drops deliveries from memory that were cancelled or settled elsewhere.
@@ -289,26 +261,53 @@ func (e *Engine) Resume(key string) {
 	}
 }
 
-// Status is what a lane's owner knows of it.
-type Status struct {
-	Lane     string
-	Width    int
-	InFlight int
-	Queued   int // in memory
-	Pause    Pause
+// Bound sets how many calls of a lane may be in flight.
+func (e *Engine) Bound(key string, width int) {
+	if l := e.have(key); l != nil {
+		l.mu.Lock()
+		l.width.Bound(width)
+		l.mu.Unlock()
+		l.poke()
+	}
 }
 
-// Status returns the live status of a lane that this node owns.
-func (e *Engine) Status(key string) (Status, bool) {
+// Report returns what this node knows of a lane that it owns.
+func (e *Engine) Report(key string) (domain.LaneReport, bool) {
 	l := e.have(key)
 	if l == nil {
-		return Status{}, false
+		return domain.LaneReport{}, false
 	}
-	return l.status(), true
+	return l.report(time.Now()), true
 }
 
-// Stop lets calls in flight finish and hands the lanes over. It waits until
-// ctx ends; what is then unfinished counts as ambiguous at the next start.
+// Waits says whether a lane of this node is stopped now, why, and until when
+// (zero: until someone resumes it).
+func (e *Engine) Waits(key string) (domain.WaitReason, time.Time, bool) {
+	l := e.have(key)
+	if l == nil {
+		return "", time.Time{}, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.pausedLocked(time.Now()) {
+		return "", time.Time{}, false
+	}
+	return l.pause.Reason, l.pause.Until, true
+}
+
+// Turn says when a delivery that waits for a member's budget may go, as of now;
+// false when it does not wait for that, or on another node.
+func (e *Engine) Turn(d *domain.Delivery) (time.Time, bool) {
+	l := e.have(d.Lane)
+	if l == nil {
+		return time.Time{}, false
+	}
+	return l.waits(d, time.Now())
+}
+
+// Stop lets calls in flight finish and hands the lanes over to other nodes. It
+// waits until ctx ends; what is then unfinished counts as ambiguous at the next
+// start.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	if e.closed {
@@ -327,18 +326,8 @@ func (e *Engine) Stop(ctx context.Context) error {
 		err = fmt.Errorf("stop lanes: %w", ctx.Err())
 	}
 	if err == nil {
-		err = e.store.ReleaseLanes(ctx, e.cfg.Node)
+		err = e.leave(ctx)
 	}
 	e.cancel()
 	return err
-}
-
-// Waits says whether a lane of this node is stopped now, why, and until when
-// (zero: until someone resumes it).
-func (e *Engine) Waits(key string) (domain.WaitReason, time.Time, bool) {
-	s, ok := e.Status(key)
-	if !ok || s.Pause.Reason == "" {
-		return "", time.Time{}, false
-	}
-	return s.Pause.Reason, s.Pause.Until, true
 }

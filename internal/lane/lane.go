@@ -1,23 +1,25 @@
 package lane
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/pace"
 )
 
 const (
-	loadBatch   = 512              // rows taken from the table at once
-	resultBound = 2048             // answers of WeCom that wait for their commit, per lane
+	roomBound   = 100_000 // deliveries that wait for members' budgets in memory, per lane
+	laterBound  = 4096    // retries that wait in memory, per lane
+	resultBound = 2048    // answers of WeCom that wait for their commit, per lane
+	scanEvery   = 20 * time.Millisecond
 	sweepEvery  = time.Second      // how often a paused lane looks for expired deliveries
 	idleCheck   = 30 * time.Second // the net under missed wake-ups
 )
 
-// Lane is one stream. Its queue holds deliveries that are due; later ones stay
-// in the table until their time.
+// Lane is one stream. What is due stands in its queue; what waits for a time
+// stays in the table.
 type Lane struct {
 	key   string
 	e     *Engine
@@ -25,19 +27,32 @@ type Lane struct {
 	ready chan struct{} // closed when open has ended
 	gone  bool          // another node owns it
 	wake  chan struct{}
+	quit  chan struct{} // closed when the lane is given up
+	once  sync.Once     // of closing quit
+	ended chan struct{} // closed when the pump has ended
 
 	mu      sync.Mutex
-	queue   deliveryHeap
-	held    map[string]struct{} // ids in queue or in flight, so that a reload takes none twice
-	spilled bool                // the table may hold due rows that the queue does not
+	queue   *queue
+	later   later
+	room    *pace.Room
+	digests *digests
+	held    map[string]struct{} // ids in queue, later or in flight, so that a reload takes none twice
+	rescan  bool                // the table may have due rows in streams that we do not know of
 	nextDue time.Time           // earliest later row that we know of; zero: none
-	width   int                 // calls allowed in flight now
-	max     int
+	width   pace.Width
 	flying  int  // calls in flight
 	results int  // answers waiting for their commit
 	sick    bool // a result could not be written: claim nothing new
 	pause   Pause
+	scanned time.Time // last time that the table was read for rows that became due
 	swept   time.Time // last look for expired deliveries while paused
+}
+
+func newLane(key string, e *Engine) *Lane {
+	return &Lane{
+		key: key, e: e, ready: make(chan struct{}), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		queue: newQueue(e.cfg.Weight), room: pace.NewRoom(roomBound), digests: newDigests(), held: map[string]struct{}{},
+	}
 }
 
 func (l *Lane) open(ctx context.Context) (bool, error) {
@@ -46,22 +61,27 @@ func (l *Lane) open(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	l.fence = lease.Fence
-	width, pause, err := l.e.sender.Open(ctx, l.key)
+	o, err := l.e.sender.Open(ctx, l.key, lease.Status)
 	if err != nil {
 		return false, err
 	}
-	l.width, l.max, l.pause, l.spilled = 1, max(width, 1), pause, true
+	l.width, l.pause, l.rescan = pace.NewWidth(o.Width), o.Pause, true
+	for _, d := range o.Digests {
+		l.digests.reopen(d.Group, d.Until)
+	}
 	orphans, err := l.e.store.RecoverLane(ctx, l.key, l.fence)
 	if err != nil {
 		return false, err
 	}
 	now := time.Now()
+	results := make([]domain.Result, len(orphans))
 	for i := range orphans {
 		done := l.e.sender.Recover(&orphans[i], now)
 		l.stamp(&done.Result, &orphans[i])
-		if _, err := l.e.store.Finish(ctx, []domain.Result{done.Result}); err != nil {
-			return false, err
-		}
+		results[i] = done.Result
+	}
+	if _, err := l.e.store.Finish(ctx, results); err != nil {
+		return false, err
 	}
 	if len(orphans) > 0 {
 		l.e.cfg.Logger.Info("attempts cut off by a stop were taken back", "lane", l.key, "count", len(orphans))
@@ -81,22 +101,19 @@ func (l *Lane) stamp(r *domain.Result, d *domain.Delivery) {
 
 // reserve books a slot if d can go at once and nobody waits before it.
 func (l *Lane) reserve(d *domain.Delivery) bool {
-	if len(d.Media) > 0 || d.State != domain.StateQueued {
+	if len(d.Media) > 0 || d.State != domain.StateQueued || d.Digest != "" {
 		return false
 	}
 	now := time.Now()
-	if d.DueAt.After(now) {
-		return false
-	}
-	if !l.e.trusted(now) {
+	if d.DueAt.After(now) || !l.e.trusted(now) || avoids(d, now) {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.spilled || len(l.queue) > 0 || !l.openLocked(now) || l.stopping() {
+	if l.rescan || l.queue.n > 0 || l.queue.spilled() || !l.openLocked(now) || l.stopping() {
 		return false
 	}
-	if wait, _ := l.e.sender.Admit(d, now); !wait.IsZero() {
+	if _, blocked := l.behind(d, ticket(d)); blocked || !l.e.sender.Admit(d, now).admitted() {
 		return false
 	}
 	l.flying++
@@ -105,18 +122,38 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	return true
 }
 
+// behind names a member of d in whose line somebody goes before it.
+func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (member string, blocked bool) {
+	if l.room.Len() == 0 {
+		return "", false
+	}
+	for _, m := range l.e.sender.Members(d) {
+		if l.room.Ahead(m, t) > 0 {
+			return m, true
+		}
+	}
+	return "", false
+}
+
+func ticket(d *domain.Delivery) pace.Ticket {
+	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: d.CreatedAt}
+}
+
 // openLocked reports whether a slot is free now.
 func (l *Lane) openLocked(now time.Time) bool {
-	return !l.sick && l.flying < l.width && l.results < resultBound && !l.pausedLocked(now)
+	return !l.sick && l.flying < l.width.Now() && l.results < resultBound && !l.pausedLocked(now)
 }
 
 func (l *Lane) pausedLocked(now time.Time) bool {
 	return l.pause.Reason != "" && (l.pause.Until.IsZero() || now.Before(l.pause.Until))
 }
 
+// stopping reports whether the lane must start nothing new.
 func (l *Lane) stopping() bool {
 	select {
 	case <-l.e.stop:
+		return true
+	case <-l.quit:
 		return true
 	default:
 		return false
@@ -126,62 +163,104 @@ func (l *Lane) stopping() bool {
 func (l *Lane) offer(d domain.Delivery) {
 	now := time.Now()
 	l.mu.Lock()
-	switch {
+	switch s := l.queue.streams[streamKey{d.Priority, d.Scene}]; {
 	case d.DueAt.After(now):
 		l.laterLocked(d.DueAt)
-	case l.spilled || len(l.queue) >= l.e.cfg.Buffer:
-		l.spilled = true // order and priority hold: the table is read instead
+	case s != nil && s.more:
+		s.again = true // order holds: the table is read instead
+	case l.queue.n >= l.e.cfg.Buffer:
+		l.spillLocked(d)
 	default:
-		l.pushLocked(d)
+		l.pushLocked(d, false)
 	}
 	l.mu.Unlock()
 	l.poke()
 }
 
-func (l *Lane) pushLocked(d domain.Delivery) {
+// spillLocked leaves a due delivery to the table.
+func (l *Lane) spillLocked(d domain.Delivery) {
+	l.queue.stream(streamKey{d.Priority, d.Scene}).more = true
+}
+
+func (l *Lane) pushLocked(d domain.Delivery, front bool) {
 	if _, dup := l.held[d.ID]; dup {
 		return
 	}
 	l.held[d.ID] = struct{}{}
-	heap.Push(&l.queue, d)
+	l.queue.push(d, front)
 }
 
 func (l *Lane) laterLocked(t time.Time) {
+	if t.IsZero() {
+		return
+	}
 	if l.nextDue.IsZero() || t.Before(l.nextDue) {
 		l.nextDue = t
 	}
 }
 
+// look makes the lane read the table again: somebody else has changed it.
+func (l *Lane) look() {
+	l.mu.Lock()
+	l.rescan = true
+	l.mu.Unlock()
+	l.poke()
+}
+
 func (l *Lane) forget(ids []string) {
+	gone := make(map[string]struct{}, len(ids))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range ids {
-		for i := range l.queue {
-			if l.queue[i].ID == id {
-				heap.Remove(&l.queue, i)
-				delete(l.held, id)
-				break
-			}
+		gone[id] = struct{}{}
+		l.room.Leave(id)
+		if l.later.drop(id) {
+			delete(l.held, id)
 		}
 	}
+	l.queue.remove(func(d *domain.Delivery) bool {
+		if _, out := gone[d.ID]; out {
+			delete(l.held, d.ID)
+			return false
+		}
+		return true
+	})
 }
 
 func (l *Lane) setPause(p Pause) {
 	l.mu.Lock()
 	l.pause = p
-	l.width = 1
+	l.width.Probe()
 	l.mu.Unlock()
 	l.poke()
 }
 
-func (l *Lane) status() Status {
+// report is what only the owner knows.
+func (l *Lane) report(now time.Time) domain.LaneReport {
+	l.mu.Lock()
+	r := domain.LaneReport{At: now.UTC(), InFlight: l.flying, Concurrency: l.width.Now(), Parked: l.room.Len()}
+	for _, x := range l.room.Longest(hotMembers) {
+		r.Hot = append(r.Hot, domain.HotMember{ID: x.Member, Waiting: x.Waiting, Next: x.Next.UTC()})
+	}
+	if l.pausedLocked(now) {
+		r.PauseReason, r.PausedUntil = l.pause.Reason, l.pause.Until
+	}
+	l.mu.Unlock()
+	l.e.sender.Report(l.key, now, &r)
+	return r
+}
+
+const hotMembers = 10
+
+// waits says when a member's message in the room may go, as of now.
+func (l *Lane) waits(d *domain.Delivery, now time.Time) (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Status{Lane: l.key, Width: l.width, InFlight: l.flying, Queued: len(l.queue)}
-	if l.pausedLocked(time.Now()) {
-		s.Pause = l.pause
+	member, ok := l.room.Member(d.ID)
+	if !ok {
+		return time.Time{}, false
 	}
-	return s
+	return l.e.sender.Next(l.key, member, now, l.room.Ahead(member, ticket(d))), true
 }
 
 func (l *Lane) poke() {
@@ -189,33 +268,4 @@ func (l *Lane) poke() {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-// deliveryHeap orders by priority, then due time, then id.
-type deliveryHeap []domain.Delivery
-
-func (h deliveryHeap) Len() int { return len(h) }
-func (h deliveryHeap) Less(i, j int) bool {
-	a, b := &h[i], &h[j]
-	if a.Priority != b.Priority {
-		return a.Priority < b.Priority
-	}
-	if !a.DueAt.Equal(b.DueAt) {
-		return a.DueAt.Before(b.DueAt)
-	}
-	return a.ID < b.ID
-}
-func (h deliveryHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push is part of heap.Interface.
-func (h *deliveryHeap) Push(x any) { *h = append(*h, x.(domain.Delivery)) }
-
-// Pop is part of heap.Interface.
-func (h *deliveryHeap) Pop() any {
-	old := *h
-	n := len(old) - 1
-	d := old[n]
-	old[n] = domain.Delivery{}
-	*h = old[:n]
-	return d
 }

@@ -1,29 +1,43 @@
 package lane
 
 import (
-	"container/heap"
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"hongyan/internal/domain"
 )
+
+// turnBound is how many deliveries one turn of the pump decides about.
+const turnBound = 512
 
 // batch is what one turn of the pump decided.
 type batch struct {
 	claims  []domain.Delivery
 	defers  []domain.Deferral
 	expired []domain.Settlement
+	splits  []domain.Split
+	merges  []string // digest groups, or bases of groups
+	closes  []string // groups whose window ends with the merge
 }
 
+func (b *batch) size() int { return len(b.defers) + len(b.expired) + len(b.splits) + len(b.merges) }
+
+func (b *batch) empty() bool { return b.size() == 0 && len(b.claims) == 0 }
+
 // pump is the lane's only dispatcher: it turns due deliveries into durable
-// claims and calls, until the engine stops.
+// claims and calls, until the lane is given up.
 func (l *Lane) pump() {
 	defer l.e.wg.Done()
+	defer close(l.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-l.e.stop:
+			return
+		case <-l.quit:
 			return
 		case <-l.wake:
 		case <-timer.C:
@@ -38,34 +52,60 @@ func (l *Lane) pump() {
 func (l *Lane) sleep(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := idleCheck
-	if l.pausedLocked(now) && len(l.queue) > 0 {
-		d = sweepEvery
-		if !l.pause.Until.IsZero() {
-			d = min(d, l.pause.Until.Sub(now))
+	rest := idleCheck
+	until := func(t time.Time) {
+		if !t.IsZero() {
+			rest = min(rest, t.Sub(now))
 		}
 	}
 	if !l.nextDue.IsZero() {
-		d = min(d, l.nextDue.Sub(now))
+		until(l.scanAt())
 	}
-	return max(d, time.Millisecond)
+	if l.pausedLocked(now) {
+		if l.queue.n > 0 {
+			rest = min(rest, sweepEvery)
+		}
+		until(l.pause.Until)
+		return max(rest, time.Millisecond)
+	}
+	if len(l.later) > 0 {
+		until(l.later[0].DueAt)
+	}
+	// Full lanes are woken by the next answer.
+	if next, some := l.room.NextWake(); some && l.flying < l.width.Now() {
+		until(next)
+	}
+	return max(rest, time.Millisecond)
+}
+
+// scanAt is when the table is read for rows that become due: not at every row's
+// own moment when many follow each other.
+func (l *Lane) scanAt() time.Time {
+	if at := l.scanned.Add(scanEvery); at.After(l.nextDue) {
+		return at
+	}
+	return l.nextDue
 }
 
 // turn does one round and reports whether another may find work at once.
 func (l *Lane) turn() bool {
 	now := time.Now()
-	if !l.e.trusted(now) {
+	if !l.e.trusted(now) || !l.refill(now) {
 		return false
 	}
-	if !l.refill(now) {
+	roused, ok := l.rouse(now)
+	if !ok {
 		return false
 	}
-	b := l.pick(now)
+	b := l.pick(now, roused)
 	ctx := l.e.ctx
 	if len(b.expired) > 0 {
 		if _, err := l.e.store.Settle(ctx, b.expired); err != nil {
 			l.failed("expire deliveries", err)
 			return false
+		}
+		for i := range b.expired {
+			l.e.cfg.OnFinal(b.expired[i].MessageID)
 		}
 	}
 	if len(b.defers) > 0 {
@@ -77,67 +117,176 @@ func (l *Lane) turn() bool {
 			l.e.cfg.OnWait(b.defers[i].Reason)
 		}
 	}
+	for i := range b.splits {
+		if !l.split(ctx, b.splits[i]) {
+			return false
+		}
+	}
 	if len(b.claims) > 0 {
 		l.claim(ctx, b.claims)
 	}
-	return len(b.claims)+len(b.expired)+len(b.defers) > 0
+	for _, group := range b.merges {
+		if !l.merge(ctx, group, slices.Contains(b.closes, group)) {
+			return false
+		}
+	}
+	return !b.empty()
 }
 
 // failed puts the lane back on the table after a write error: what was taken
 // out of memory is read again.
 func (l *Lane) failed(what string, err error) {
 	l.mu.Lock()
-	for i := range l.queue {
-		delete(l.held, l.queue[i].ID)
+	l.queue.remove(func(d *domain.Delivery) bool { delete(l.held, d.ID); return false })
+	l.queue.clear()
+	for _, t := range l.room.Tickets() {
+		l.room.Leave(t.ID)
 	}
-	l.queue = l.queue[:0]
-	l.spilled = true
-	l.laterLocked(time.Now().Add(time.Second))
+	l.rescan = true
 	l.mu.Unlock()
-	l.e.cfg.Logger.Error("lane write failed", "lane", l.key, "what", what, "error", err)
+	l.retryLater(time.Now())
+	if l.e.ctx.Err() == nil {
+		l.e.cfg.Logger.Error("lane write failed", "lane", l.key, "what", what, "error", err)
+	}
 }
 
-// refill reads due rows from the table when memory does not have them all.
+// retryLater wakes the pump in a second: the database did not answer.
+func (l *Lane) retryLater(now time.Time) {
+	l.mu.Lock()
+	l.laterLocked(now.Add(time.Second))
+	l.mu.Unlock()
+}
+
+// refill reads due rows from the table where memory does not have them all. It
+// reports false when the table cannot be read.
 func (l *Lane) refill(now time.Time) bool {
 	l.mu.Lock()
-	due := !l.nextDue.IsZero() && !l.nextDue.After(now)
-	need := due || (l.spilled && len(l.queue) < loadBatch/4)
-	busy := len(l.held)
-	l.mu.Unlock()
-	if !need {
-		return true
+	for {
+		d, due := l.later.due(now)
+		if !due {
+			break
+		}
+		l.queue.push(d, true)
 	}
-	// Rows that are held are still open in the table: ask for that many more.
-	limit := loadBatch + busy
-	rows, err := l.e.store.LoadDue(l.e.ctx, l.key, now, limit)
-	if err == nil {
-		var next time.Time
-		var some bool
-		if next, some, err = l.e.store.NextDue(l.e.ctx, l.key, now); err == nil {
-			l.mu.Lock()
-			l.nextDue = time.Time{}
-			if some {
-				l.nextDue = next
+	scan := l.rescan || (!l.nextDue.IsZero() && !l.scanAt().After(now))
+	if scan {
+		l.rescan, l.nextDue, l.scanned = false, time.Time{}, now
+	}
+	l.mu.Unlock()
+	if scan {
+		streams, err := l.e.store.Streams(l.e.ctx, l.key, now)
+		if err != nil {
+			return l.unread(err)
+		}
+		l.mu.Lock()
+		for _, x := range streams {
+			if !x.NextDue.IsZero() {
+				l.laterLocked(x.NextDue)
 			}
-			for i := range rows {
-				l.pushLocked(rows[i])
+			if x.FirstDue.After(now) {
+				continue
 			}
-			l.spilled = len(rows) >= limit
-			l.mu.Unlock()
+			if s := l.queue.stream(streamKey{x.Priority, x.Scene}); !s.more {
+				s.more, s.after = true, domain.DueAfter{}
+			}
+		}
+		l.mu.Unlock()
+	}
+	for {
+		l.mu.Lock()
+		hungry := l.queue.hungry()
+		l.mu.Unlock()
+		if len(hungry) == 0 {
 			return true
 		}
+		for _, s := range hungry {
+			if !l.feed(s, now) {
+				return false
+			}
+		}
 	}
+}
+
+func (l *Lane) unread(err error) bool {
 	if l.e.ctx.Err() == nil {
 		l.e.cfg.Logger.Error("lane not read", "lane", l.key, "error", err)
 	}
 	l.mu.Lock()
-	l.laterLocked(now.Add(time.Second))
+	l.rescan = true
 	l.mu.Unlock()
+	l.retryLater(time.Now())
 	return false
 }
 
-// pick takes from the queue what can be decided now.
-func (l *Lane) pick(now time.Time) batch {
+// feed takes the next rows of a stream from the table. Only the pump calls it.
+func (l *Lane) feed(s *stream, now time.Time) bool {
+	rows, err := l.e.store.LoadStream(l.e.ctx, l.key, s.key.priority, s.key.scene, now, s.after, streamLoad)
+	if err != nil {
+		return l.unread(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range rows {
+		d := &rows[i]
+		if l.room.Has(d.ID) {
+			if !expired(d, now) {
+				continue // it stands in its line, the time in the table was an estimate
+			}
+			l.room.Leave(d.ID)
+		}
+		l.pushLocked(*d, false)
+	}
+	if n := len(rows); n > 0 {
+		s.after = domain.DueAfter{Due: rows[n-1].DueAt, ID: rows[n-1].ID}
+	}
+	if len(rows) < streamLoad {
+		s.more, s.after = s.again, domain.DueAfter{}
+		s.again = false
+		if len(s.list) == 0 && !s.more {
+			delete(l.queue.streams, s.key)
+		}
+	}
+	return true
+}
+
+// rouse loads the heads of the lines that may move.
+func (l *Lane) rouse(now time.Time) ([]domain.Delivery, bool) {
+	l.mu.Lock()
+	n := min(l.width.Now()-l.flying, turnBound)
+	if next, some := l.room.NextWake(); !some || next.After(now) || n <= 0 || !l.openLocked(now) {
+		l.mu.Unlock()
+		return nil, true
+	}
+	tickets := l.room.Ready(now, n, func(member string) int { return l.e.sender.Free(l.key, member, now) })
+	l.mu.Unlock()
+	ids := make([]string, len(tickets))
+	for i := range tickets {
+		ids[i] = tickets[i].ID
+	}
+	rows, err := l.e.store.LoadOpen(l.e.ctx, ids)
+	if err != nil {
+		return nil, l.unread(err)
+	}
+	place := make(map[string]int, len(rows))
+	for i := range rows {
+		place[rows[i].ID] = i
+	}
+	out := make([]domain.Delivery, 0, len(rows))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		if i, open := place[id]; open {
+			out = append(out, rows[i])
+		} else {
+			l.room.Leave(id) // cancelled or settled meanwhile
+		}
+	}
+	return out, true
+}
+
+// pick decides about what is due: first about those roused from their lines,
+// where they are not less urgent than what stands in the queue.
+func (l *Lane) pick(now time.Time, roused []domain.Delivery) batch {
 	var b batch
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,46 +297,147 @@ func (l *Lane) pick(now time.Time) batch {
 		}
 		return b
 	}
-	for len(l.queue) > 0 && len(b.defers)+len(b.expired) < loadBatch {
-		if !l.openLocked(now) {
-			break
-		}
-		d := heap.Pop(&l.queue).(domain.Delivery)
-		if expired(&d, now) {
-			b.expired = append(b.expired, settlement(&d, now))
-			delete(l.held, d.ID)
-			continue
-		}
-		if wait, reason := l.e.sender.Admit(&d, now); !wait.IsZero() {
-			if !d.ExpiresAt.IsZero() && wait.After(d.ExpiresAt) {
-				wait = d.ExpiresAt
+	for b.size() < turnBound && l.openLocked(now) {
+		p, due := l.queue.top()
+		switch {
+		case len(roused) > 0 && (!due || roused[0].Priority <= p):
+			d := roused[0]
+			roused = roused[1:]
+			if l.room.Has(d.ID) {
+				l.consider(&d, now, &b, true)
 			}
-			b.defers = append(b.defers, domain.Deferral{DeliveryID: d.ID, Lane: l.key, Fence: l.fence, DueAt: wait, Reason: reason})
-			delete(l.held, d.ID)
-			l.laterLocked(wait)
-			continue
+		case due:
+			d := l.queue.pop()
+			l.consider(&d, now, &b, false)
+		default:
+			return b
 		}
-		l.flying++
-		d.Tries++
-		d.StartedAt, d.Owner, d.Fence = now, l.e.cfg.Node, l.fence
-		b.claims = append(b.claims, d)
 	}
 	return b
 }
 
-func (l *Lane) sweepLocked(now time.Time, b *batch) {
-	kept := l.queue[:0]
-	for i := range l.queue {
-		if expired(&l.queue[i], now) {
-			b.expired = append(b.expired, settlement(&l.queue[i], now))
-			delete(l.held, l.queue[i].ID)
-			continue
-		}
-		kept = append(kept, l.queue[i])
+// consider decides about one delivery that is due. parked ones stand in the
+// room; all others are held and were just taken from the queue.
+func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool) {
+	if expired(d, now) {
+		l.room.Leave(d.ID)
+		delete(l.held, d.ID)
+		b.expired = append(b.expired, settlement(d, now))
+		return
 	}
-	clear(l.queue[len(kept):])
-	l.queue = kept
-	heap.Init(&l.queue)
+	if !parked {
+		if until, peak := peakEnd(d, now); peak {
+			l.deferLocked(d, until, domain.WaitScheduled, b)
+			return
+		}
+		if l.digestLocked(d, now, b) {
+			return
+		}
+		if member, blocked := l.behind(d, ticket(d)); blocked {
+			l.parkLocked(d, member, now, b)
+			return
+		}
+	}
+	switch a := l.e.sender.Admit(d, now); {
+	case a.admitted():
+		l.room.Leave(d.ID)
+		l.digests.opened(d, now)
+		l.flying++
+		l.held[d.ID] = struct{}{}
+		d.Tries++
+		d.StartedAt, d.Owner, d.Fence = now, l.e.cfg.Node, l.fence
+		b.claims = append(b.claims, *d)
+	case a.All:
+		l.pause = Pause{Reason: a.Reason, Until: a.Until}
+		if !parked {
+			l.queue.push(*d, true)
+		}
+	case len(a.Later) > 0 && d.Tries == 0:
+		if x, ok := l.e.sender.Divide(d, a.Later); ok {
+			x.Lane, x.Fence = l.key, l.fence
+			x.Rest.DueAt, x.Rest.WaitReason = a.Until, a.Reason
+			l.room.Leave(d.ID)
+			delete(l.held, d.ID)
+			b.splits = append(b.splits, x)
+			return
+		}
+		l.deferLocked(d, a.Until, a.Reason, b)
+	case a.Member == "":
+		l.room.Leave(d.ID)
+		l.deferLocked(d, a.Until, a.Reason, b)
+	case parked:
+		if m, _ := l.room.Member(d.ID); m != a.Member { // now another one is the obstacle
+			l.room.Leave(d.ID)
+			l.parkLocked(d, a.Member, now, b)
+			return
+		}
+		l.room.Wake(a.Member, a.Until)
+	case l.squeezeLocked(d, a.Until, b):
+	default:
+		l.parkLocked(d, a.Member, now, b)
+	}
+}
+
+// parkLocked puts a delivery into a member's line. The table gets the time at
+// which its turn is expected; should the room be full, the table is all.
+func (l *Lane) parkLocked(d *domain.Delivery, member string, now time.Time, b *batch) {
+	t := ticket(d)
+	turn := l.e.sender.Next(l.key, member, now, l.room.Ahead(member, t))
+	joined := l.room.Join(member, t, l.e.sender.Next(l.key, member, now, 0))
+	next := l.nextDue
+	l.deferLocked(d, turn, domain.WaitMemberRate, b)
+	if joined { // the room wakes it, the table only if it expires
+		l.nextDue = next
+		l.laterLocked(d.ExpiresAt)
+	}
+}
+
+// deferLocked leaves a delivery to the table until a time.
+func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.WaitReason, b *batch) {
+	if !d.ExpiresAt.IsZero() && until.After(d.ExpiresAt) {
+		until = d.ExpiresAt
+	}
+	delete(l.held, d.ID)
+	b.defers = append(b.defers, domain.Deferral{DeliveryID: d.ID, Lane: l.key, Fence: l.fence, DueAt: until, Reason: reason})
+	l.laterLocked(until)
+}
+
+func (l *Lane) sweepLocked(now time.Time, b *batch) {
+	l.queue.remove(func(d *domain.Delivery) bool {
+		if !expired(d, now) || len(b.expired) >= turnBound {
+			return true
+		}
+		b.expired = append(b.expired, settlement(d, now))
+		delete(l.held, d.ID)
+		return false
+	})
+}
+
+// split stores a division and lines both parts up again.
+func (l *Lane) split(ctx context.Context, x domain.Split) bool {
+	err := l.e.store.Split(ctx, x)
+	if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeConflict {
+		l.look() // cancelled meanwhile, or not ours any more
+		return true
+	}
+	if err != nil {
+		l.failed("divide a delivery", err)
+		return false
+	}
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pushLocked(x.First, true)
+	if !x.Rest.DueAt.After(now) {
+		l.pushLocked(x.Rest, true)
+		return true
+	}
+	if m := l.e.sender.Members(&x.Rest); len(m) > 0 && l.room.Join(m[0], ticket(&x.Rest), x.Rest.DueAt) {
+		l.laterLocked(x.Rest.ExpiresAt)
+		return true
+	}
+	l.laterLocked(x.Rest.DueAt)
+	return true
 }
 
 func expired(d *domain.Delivery, now time.Time) bool {
@@ -197,142 +447,23 @@ func expired(d *domain.Delivery, now time.Time) bool {
 // settlement ends a delivery whose time is over. One whose last attempt may
 // have been taken is uncertain, not expired: the truth is not known.
 func settlement(d *domain.Delivery, now time.Time) domain.Settlement {
-	s := domain.Settlement{DeliveryID: d.ID, Next: domain.StateExpired, Reason: "expired", At: now}
+	s := domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateExpired, Reason: "expired", At: now}
 	if d.FailedClass == "ambiguous" {
 		s.Next, s.Reason = domain.StateUncertain, "ambiguous"
 	}
 	return s
 }
 
-// claim writes the intents and sends those that were granted.
-func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
-	claims := make([]domain.Claim, len(ds))
-	for i := range ds {
-		claims[i] = domain.Claim{
-			DeliveryID: ds[i].ID, Lane: l.key, Node: l.e.cfg.Node, Fence: l.fence,
-			Try: ds[i].Tries, StartedAt: ds[i].StartedAt, DupInterval: ds[i].DupInterval,
-		}
+// peakEnd says until when a delivery keeps away that avoids the minutes in
+// which all the world sends (WeCom's advice: not at :00 and :30).
+func peakEnd(d *domain.Delivery, now time.Time) (time.Time, bool) {
+	if !avoids(d, now) {
+		return time.Time{}, false
 	}
-	granted, err := l.e.store.Claim(ctx, claims)
-	if err != nil {
-		for i := range ds {
-			l.finish(ds[i].ID, Control{})
-		}
-		l.failed("claim deliveries", err)
-		return
-	}
-	for i := range ds {
-		if granted[i] {
-			ds[i].State = domain.StateSending
-			l.begin(&ds[i])
-		} else { // cancelled meanwhile, or the lane has moved on
-			l.finish(ds[i].ID, Control{})
-		}
-	}
+	return now.Truncate(time.Minute).Add(time.Minute), true
 }
 
-// begin makes the call in its own goroutine; the slot is already booked.
-func (l *Lane) begin(d *domain.Delivery) {
-	l.e.wg.Add(1)
-	sent := *d
-	go func() {
-		defer l.e.wg.Done()
-		l.attempt(&sent)
-	}()
-}
-
-func (l *Lane) attempt(d *domain.Delivery) {
-	var done Done
-	if now := time.Now(); expired(d, now) { // checked right before the call
-		done.Result = domain.Result{Next: domain.StateExpired, At: now, Attempt: domain.Attempt{Class: "not_sent", Errmsg: "expired before the call"}}
-		if d.FailedClass == "ambiguous" {
-			done.Result.Next = domain.StateUncertain
-		}
-	} else {
-		done = l.e.sender.Send(l.e.ctx, d)
-	}
-	l.stamp(&done.Result, d)
-	// The slot is free as soon as WeCom has answered; the commit is bounded by
-	// resultBound instead, so a slow disk slows the lane and loses nothing.
-	l.landed(done.Control)
-	l.record(done.Result)
-	if done.Result.Next.Final() {
-		l.e.cfg.OnFinal(d.MessageID)
-	}
-	l.mu.Lock()
-	l.results--
-	delete(l.held, d.ID)
-	if !done.Result.Next.Final() {
-		l.laterLocked(done.Result.DueAt)
-	}
-	again := len(l.queue) > 0 || l.spilled || !l.nextDue.IsZero()
-	l.mu.Unlock()
-	if again {
-		l.poke()
-	}
-}
-
-// record commits a result. It does not give up while the process lives: WeCom
-// has answered, and forgetting that would repeat the message.
-func (l *Lane) record(r domain.Result) {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		_, err := l.e.store.Finish(l.e.ctx, []domain.Result{r})
-		if err == nil {
-			if wait > 100*time.Millisecond {
-				l.mu.Lock()
-				l.sick = false
-				l.mu.Unlock()
-			}
-			return
-		}
-		l.e.cfg.Logger.Error("result not written yet", "lane", l.key, "delivery_id", r.Attempt.DeliveryID, "error", err)
-		l.mu.Lock()
-		l.sick = true
-		l.mu.Unlock()
-		select {
-		case <-l.e.ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
-// landed frees the slot and applies what the answer means for the lane.
-func (l *Lane) landed(c Control) {
-	l.mu.Lock()
-	l.results++
-	l.controlLocked(c)
-	again := len(l.queue) > 0 || l.spilled
-	l.mu.Unlock()
-	if again {
-		l.poke()
-	}
-}
-
-// finish frees a slot whose call was never made.
-func (l *Lane) finish(id string, c Control) {
-	l.mu.Lock()
-	delete(l.held, id)
-	l.controlLocked(c)
-	l.mu.Unlock()
-	l.poke()
-}
-
-func (l *Lane) controlLocked(c Control) {
-	l.flying--
-	switch {
-	case c.Pause.Reason != "":
-		// A pause by hand outlives what calls in flight have to say.
-		if l.pause.Reason != domain.WaitAppPaused {
-			l.pause = c.Pause
-		}
-		l.width = 1
-	case c.Narrow:
-		l.width = max(1, l.width/2)
-	case c.Success:
-		if c.Clear && l.pause.Reason != domain.WaitAppPaused {
-			l.pause = Pause{}
-		}
-		l.width = min(l.max, l.width*2)
-	}
+func avoids(d *domain.Delivery, now time.Time) bool {
+	m := now.Minute()
+	return d.Handling.AvoidPeak && (m == 0 || m == 30)
 }

@@ -67,10 +67,12 @@ type Record struct {
 // limits. Members are told apart without regard to case, as WeCom does.
 type Windows struct {
 	limits  []limit
+	margin  int64 // microseconds
 	keep    int64 // microseconds after which an entry counts nowhere
 	most    int   // entries that one member needs at most
 	max     int
 	members map[string]*member
+	all     []int64 // times of messages that count for everybody
 }
 
 // limit is a Limit in microseconds, with the margin in it.
@@ -85,7 +87,7 @@ type member struct{ at []int64 }
 // New returns empty windows.
 func New(cfg Config) *Windows {
 	cfg = cfg.withDefaults()
-	w := &Windows{max: cfg.Members, members: map[string]*member{}}
+	w := &Windows{margin: cfg.Margin.Microseconds(), max: cfg.Members, members: map[string]*member{}}
 	for _, l := range cfg.Limits {
 		w.limits = append(w.limits, limit{l.Count, (l.Window + cfg.Margin).Microseconds()})
 		w.keep = max(w.keep, (l.Window + cfg.Margin).Microseconds())
@@ -111,10 +113,7 @@ func (w *Windows) Next(now time.Time, users []string) []time.Time {
 func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
 	start := now.UnixMicro()
 	ahead = min(max(ahead, 0), 100_000)
-	var past []int64
-	if m := w.members[fold(user)]; m != nil {
-		past = m.at
-	}
+	past := w.past(user)
 	if ahead == 0 {
 		if at := w.earliest(past, nil, start); at > start {
 			return ceil(at, now)
@@ -131,6 +130,68 @@ func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
 		return now
 	}
 	return ceil(at, now)
+}
+
+// past gives the times that count for a user, oldest first. Do not change it.
+func (w *Windows) past(user string) []int64 {
+	var own []int64
+	if m := w.members[fold(user)]; m != nil {
+		own = m.at
+	}
+	if len(w.all) == 0 {
+		return own
+	}
+	if len(own) == 0 {
+		return w.all
+	}
+	both := make([]int64, 0, len(own)+len(w.all))
+	both = append(append(both, own...), w.all...)
+	slices.Sort(both)
+	return both
+}
+
+// NextAll gives the earliest time at which one more message may go to
+// everybody, known or not.
+func (w *Windows) NextAll(now time.Time) time.Time {
+	start := now.UnixMicro()
+	at := w.earliest(w.all, nil, start)
+	for u := range w.members {
+		at = max(at, w.earliest(w.past(u), nil, start))
+	}
+	if at <= start {
+		return now
+	}
+	return ceil(at, now)
+}
+
+// RecordAll counts one message to everybody, as when nobody knows who is in a
+// department: an over-count delays, an under-count loses.
+func (w *Windows) RecordAll(now time.Time) {
+	if len(w.limits) > 0 {
+		w.all = w.insert(w.all, now.UnixMicro())
+	}
+}
+
+// ForgetAll takes a RecordAll of that time back.
+func (w *Windows) ForgetAll(at time.Time) {
+	if i, found := slices.BinarySearch(w.all, at.UnixMicro()); found {
+		w.all = slices.Delete(w.all, i, i+1)
+	}
+}
+
+// Free tells how many messages may go to a user now.
+func (w *Windows) Free(now time.Time, user string) int {
+	past, free := w.past(user), math.MaxInt
+	for _, l := range w.limits {
+		free = min(free, l.count-used(past, now.UnixMicro(), l.window))
+	}
+	return max(free, 0)
+}
+
+// used counts the times that lie in the window that ends at now.
+func used(past []int64, now, window int64) int {
+	from, _ := slices.BinarySearch(past, now-window+1)
+	return len(past) - from
 }
 
 // ceil gives the time of that microsecond in now's zone.
@@ -195,16 +256,54 @@ func (w *Windows) Forget(users []string, at time.Time) {
 // Used tells how many messages to a user count in each of the limits' windows
 // that end at now, in the order of the limits.
 func (w *Windows) Used(now time.Time, user string) []int {
-	used := make([]int, len(w.limits))
-	m := w.members[fold(user)]
-	if m == nil {
-		return used
-	}
+	out := make([]int, len(w.limits))
+	past := w.past(user)
 	for i, l := range w.limits {
-		from, _ := slices.BinarySearch(m.at, now.UnixMicro()-l.window+1)
-		used[i] = len(m.at) - from
+		out[i] = used(past, now.UnixMicro(), l.window)
 	}
-	return used
+	return out
+}
+
+// Limits returns what is allowed, without the margin, in the order of Used.
+func (w *Windows) Limits() []Limit {
+	out := make([]Limit, len(w.limits))
+	for i, l := range w.limits {
+		out[i] = Limit{l.count, time.Duration(l.window-w.margin) * time.Microsecond}
+	}
+	return out
+}
+
+// Busiest returns the users closest to the first limit at now, the closest
+// first, at most n. It looks at every remembered member.
+func (w *Windows) Busiest(now time.Time, n int) []Usage {
+	var out []Usage
+	for u, m := range w.members {
+		if len(m.at) == 0 || m.at[len(m.at)-1] <= now.UnixMicro()-w.keep {
+			continue
+		}
+		x := Usage{User: u, Used: w.Used(now, u)}
+		i, _ := slices.BinarySearchFunc(out, x, compareUsage)
+		if i < n {
+			out = slices.Insert(out, i, x)
+			out = out[:min(len(out), n)]
+		}
+	}
+	return out
+}
+
+// Usage is how much of each limit a user has used.
+type Usage struct {
+	User string
+	Used []int
+}
+
+func compareUsage(a, b Usage) int {
+	for i := range a.Used {
+		if a.Used[i] != b.Used[i] {
+			return b.Used[i] - a.Used[i]
+		}
+	}
+	return strings.Compare(a.User, b.User)
 }
 
 // Members tells how many members are remembered.
@@ -221,22 +320,28 @@ func (w *Windows) add(user string, at int64) {
 		m = &member{}
 		w.members[key] = m
 	}
+	m.at = w.insert(m.at, at)
+}
+
+// insert adds a time in order and drops what can decide nothing any more.
+func (w *Windows) insert(times []int64, at int64) []int64 {
 	for drop := 0; ; drop++ { // what counts nowhere any more
-		if drop == len(m.at) || m.at[drop] > at-w.keep {
+		if drop == len(times) || times[drop] > at-w.keep {
 			if drop > 0 {
-				m.at = append(m.at[:0], m.at[drop:]...)
+				times = append(times[:0], times[drop:]...)
 			}
 			break
 		}
 	}
-	i := len(m.at)
-	for i > 0 && m.at[i-1] > at {
+	i := len(times)
+	for i > 0 && times[i-1] > at {
 		i--
 	}
-	m.at = slices.Insert(m.at, i, at)
-	if over := len(m.at) - w.most; over > 0 { // older ones cannot be the deciding entry of any window
-		m.at = append(m.at[:0], m.at[over:]...)
+	times = slices.Insert(times, i, at)
+	if over := len(times) - w.most; over > 0 { // older ones cannot be the deciding entry of any window
+		times = append(times[:0], times[over:]...)
 	}
+	return times
 }
 
 func (w *Windows) remove(user string, at int64) bool {

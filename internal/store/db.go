@@ -117,6 +117,14 @@ func mediaJSON(m []domain.MediaRef) string {
 	return string(b)
 }
 
+func handlingJSON(h domain.Handling) string {
+	if h == (domain.Handling{}) {
+		return ""
+	}
+	b, _ := json.Marshal(h) // numbers and flags only: cannot fail
+	return string(b)
+}
+
 func listJSON(l []string) string {
 	if len(l) == 0 {
 		return ""

@@ -9,23 +9,25 @@ import (
 )
 
 // SetAppHealth stores what is known of an app and, when its state or cause
-// changed, an event of it.
-func (s *Store) SetAppHealth(ctx context.Context, h domain.AppHealth) error {
+// changed, an event of it. It returns the record's new revision, which tells
+// nodes apart whose word is newer.
+func (s *Store) SetAppHealth(ctx context.Context, h domain.AppHealth) (rev int64, err error) {
 	const (
-		find   = `SELECT state, cause FROM app_health WHERE app = $1`
-		upsert = `INSERT INTO app_health (app, state, cause, errcode, seen_ip, since, next_probe_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		find   = `SELECT state, cause, rev FROM app_health WHERE app = $1`
+		upsert = `INSERT INTO app_health (app, state, cause, errcode, seen_ip, since, next_probe_at, rev) VALUES ($1, $2, $3, $4, $5, $6, $7, 1)
 			ON CONFLICT (app) DO UPDATE SET state = excluded.state, cause = excluded.cause, errcode = excluded.errcode,
-			seen_ip = excluded.seen_ip, since = excluded.since, next_probe_at = excluded.next_probe_at`
+			seen_ip = excluded.seen_ip, since = excluded.since, next_probe_at = excluded.next_probe_at,
+			rev = app_health.rev + 1 RETURNING rev`
 	)
 	if h.State == "" {
 		h.State = domain.HealthOK
 	}
-	return s.do(ctx, func(ctx context.Context, q querier) error {
+	err = s.do(ctx, func(ctx context.Context, q querier) error {
 		state, cause := string(domain.HealthOK), ""
-		if _, err := queryRow(ctx, q, find, []any{h.App}, &state, &cause); err != nil {
+		if _, err := queryRow(ctx, q, find, []any{h.App}, &state, &cause, &rev); err != nil {
 			return err
 		}
-		if _, err := q.exec(ctx, upsert, h.App, string(h.State), h.Cause, h.Errcode, clean(h.SeenIP), micros(h.Since), micros(h.NextProbeAt)); err != nil {
+		if _, err := queryRow(ctx, q, upsert, []any{h.App, string(h.State), h.Cause, h.Errcode, clean(h.SeenIP), micros(h.Since), micros(h.NextProbeAt)}, &rev); err != nil {
 			return err
 		}
 		if state == string(h.State) && cause == h.Cause {
@@ -42,17 +44,18 @@ func (s *Store) SetAppHealth(ctx context.Context, h domain.AppHealth) error {
 		}
 		return addEvent(ctx, q, domain.Event{Type: domain.EventAppHealth, At: time.Now(), Data: data})
 	})
+	return rev, err
 }
 
 // ListAppHealth returns what is known of every app, by key, at most 10,000.
 func (s *Store) ListAppHealth(ctx context.Context) ([]domain.AppHealth, error) {
-	const query = `SELECT app, state, cause, errcode, seen_ip, since, next_probe_at FROM app_health ORDER BY app LIMIT $1`
+	const query = `SELECT app, state, cause, errcode, seen_ip, since, next_probe_at, rev FROM app_health ORDER BY app LIMIT $1`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	out, err := collect(ctx, q, query, []any{maxResources}, func(r rows) (h domain.AppHealth, err error) {
 		var state string
 		var since, probe int64
-		err = r.Scan(&h.App, &state, &h.Cause, &h.Errcode, &h.SeenIP, &since, &probe)
+		err = r.Scan(&h.App, &state, &h.Cause, &h.Errcode, &h.SeenIP, &since, &probe, &h.Rev)
 		h.State, h.Since, h.NextProbeAt = domain.HealthState(state), moment(since), moment(probe)
 		return h, err
 	})

@@ -78,8 +78,8 @@ const (
 		type, title, text, priority, state, created_at, send_at, expires_at, finished_at, request, digest_key, merged_into,
 		resend_of, deliveries, recipients) VALUES `
 	insertDelivery = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
-		dup_interval, dup_window, on_uncertain, recipients, tries, attempts, failed_class, owner, fence, started_at, finished_at,
-		created_at) VALUES `
+		dup_interval, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
+		started_at, finished_at, created_at) VALUES `
 	insertRecipient = `INSERT OR IGNORE INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at) VALUES `
 	insertEvents    = `INSERT INTO events (type, message_id, delivery_id, at, data) VALUES `
 )
@@ -108,23 +108,14 @@ func (b *sqliteBatch) accept(ctx context.Context, o *op) error {
 	}
 	for i := range sub.Messages {
 		m := &sub.Messages[i]
-		b.messages.add(m.ID, m.KeyID, m.Source, m.Reference, m.RequestID, m.TraceParent, m.Scene,
-			m.SceneVersion, m.App, m.Type, m.Title, m.Text, int64(m.Priority), string(m.State), micros(m.CreatedAt), micros(m.SendAt),
-			micros(m.ExpiresAt), finished(m.State, m.FinishedAt, m.CreatedAt), orEmpty(m.Request), m.DigestKey, m.MergedInto,
-			m.ResendOf, m.Deliveries, m.Recipients)
+		b.messages.add(messageRow(m)...)
 		b.events.add(domain.EventAccepted, m.ID, "", micros(m.CreatedAt), "")
 	}
 	for i := range sub.Deliveries {
-		d := &sub.Deliveries[i]
-		b.deliveries.add(d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason),
-			micros(d.DueAt), micros(d.ExpiresAt), orEmpty(d.Body), mediaJSON(d.Media), d.DupInterval, d.DupWindow, d.OnUncertain,
-			d.Recipients, d.Tries, d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
-			finished(d.State, d.FinishedAt, d.CreatedAt), micros(d.CreatedAt))
+		b.deliveries.add(deliveryRow(&sub.Deliveries[i])...)
 	}
 	for i := range sub.Recipients {
-		r := &sub.Recipients[i]
-		b.recipients.add(r.MessageID, string(r.Kind), recipientKey(r.ID), clean(r.ID), r.DeliveryID,
-			outcome(r.Outcome), r.Errcode, r.Reason, micros(r.At))
+		b.recipients.add(recipientRow(&sub.Recipients[i])...)
 	}
 	return nil
 }
@@ -180,7 +171,7 @@ type sqliteInserts struct{ messages, deliveries, recipients, events, attempts in
 
 func newSQLiteInserts() sqliteInserts {
 	return sqliteInserts{
-		newInsertSQL(insertMessage, 24), newInsertSQL(insertDelivery, 22), newInsertSQL(insertRecipient, 9), newInsertSQL(insertEvents, 5),
+		newInsertSQL(insertMessage, 24), newInsertSQL(insertDelivery, 25), newInsertSQL(insertRecipient, 9), newInsertSQL(insertEvents, 5),
 		newInsertSQL(insertAttempt, 14),
 	}
 }

@@ -2,22 +2,18 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"hongyan/internal/domain"
 )
 
-// maxLoad bounds one LoadDue.
-const maxLoad = 16384
-
-// AcquireLane gives the lane to node if nobody holds a live lease on it, and
-// reports whether it did. Each grant raises the fence by one, also for a node
-// that has the lane already: what was claimed before counts as cut off.
+// AcquireLane gives the lane to node if nobody else holds a live lease on it,
+// and reports whether it did. Each grant raises the fence by one, also for a
+// node that has the lane already: what was claimed before counts as cut off.
 func (s *Store) AcquireLane(ctx context.Context, lane, node string, lease time.Duration) (l domain.LaneLease, granted bool, err error) {
 	const (
 		insert = `INSERT INTO lanes (key, owner, fence, lease_until) VALUES ($1, '', 0, 0) ON CONFLICT DO NOTHING`
-		find   = `SELECT owner, fence, lease_until FROM lanes WHERE key = $1`
+		find   = `SELECT owner, fence, lease_until, status FROM lanes WHERE key = $1`
 		take   = `UPDATE lanes SET owner = $1, fence = fence + 1, lease_until = $2
 			WHERE key = $3 AND (owner = '' OR owner = $1 OR lease_until <= $4)`
 	)
@@ -29,51 +25,114 @@ func (s *Store) AcquireLane(ctx context.Context, lane, node string, lease time.D
 		if err != nil {
 			return err
 		}
-		free := now
-		if s.Dialect() == "sqlite" {
-			free = now.AddDate(1000, 0, 0) // no other process has the file open: whoever held it is gone
-		}
-		n, err := q.exec(ctx, take, node, now.Add(lease).UnixMicro(), lane, free.UnixMicro())
+		n, err := q.exec(ctx, take, node, now.Add(lease).UnixMicro(), lane, now.UnixMicro())
 		if err != nil {
 			return err
 		}
 		granted = n == 1
 		var until int64
 		l = domain.LaneLease{Lane: lane}
-		_, err = queryRow(ctx, q, find, []any{lane}, &l.Node, &l.Fence, &until)
+		_, err = queryRow(ctx, q, find, []any{lane}, &l.Node, &l.Fence, &until, &l.Status)
 		l.Until = moment(until)
 		return err
 	})
 	return l, granted, err
 }
 
-// RenewLanes prolongs all leases of node that nobody has taken over.
-func (s *Store) RenewLanes(ctx context.Context, node string, lease time.Duration) error {
+// RenewLanes is a node's heartbeat: it prolongs all its leases that nobody has
+// taken over, and returns them, at most 10,000.
+func (s *Store) RenewLanes(ctx context.Context, node string, lease time.Duration) (held []domain.HeldLane, err error) {
+	const (
+		renew = `UPDATE lanes SET lease_until = $1 WHERE owner = $2`
+		seen  = `INSERT INTO nodes (name, seen_at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at`
+		mine  = `SELECT key, fence FROM lanes WHERE owner = $1 ORDER BY key LIMIT 10000`
+	)
+	err = s.do(ctx, func(ctx context.Context, q querier) error {
+		now, err := q.now(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := q.exec(ctx, seen, node, now.UnixMicro()); err != nil {
+			return err
+		}
+		if _, err := q.exec(ctx, renew, now.Add(lease).UnixMicro(), node); err != nil {
+			return err
+		}
+		held, err = collect(ctx, q, mine, []any{node}, func(r rows) (h domain.HeldLane, err error) {
+			err = r.Scan(&h.Lane, &h.Fence)
+			return h, err
+		})
+		return err
+	})
+	return held, err
+}
+
+// HandOver gives a lane that node holds to another node, or to nobody when to
+// is empty; the new owner must still acquire it within the lease. Nothing
+// happens when node does not hold the lane under that fence.
+func (s *Store) HandOver(ctx context.Context, lane, node string, fence int64, to string, lease time.Duration) error {
 	return s.do(ctx, func(ctx context.Context, q querier) error {
 		now, err := q.now(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = q.exec(ctx, `UPDATE lanes SET lease_until = $1 WHERE owner = $2`, now.Add(lease).UnixMicro(), node)
+		until := now.Add(lease).UnixMicro()
+		if to == "" {
+			until = 0
+		}
+		_, err = q.exec(ctx, `UPDATE lanes SET owner = $1, lease_until = $2 WHERE key = $3 AND owner = $4 AND fence = $5`, to, until, lane, node, fence)
 		return err
 	})
 }
 
-// ReleaseLanes ends all leases of node at once, so that others take over.
-func (s *Store) ReleaseLanes(ctx context.Context, node string) error {
+// Leave ends what leases node still has and takes it off the list of nodes.
+func (s *Store) Leave(ctx context.Context, node string) error {
 	return s.do(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, `UPDATE lanes SET owner = '', lease_until = 0 WHERE owner = $1`, node)
+		if _, err := q.exec(ctx, `UPDATE lanes SET owner = '', lease_until = 0 WHERE owner = $1`, node); err != nil {
+			return err
+		}
+		_, err := q.exec(ctx, `DELETE FROM nodes WHERE name = $1`, node)
 		return err
+	})
+}
+
+// LaneShares tells how many lanes each node holds that was heard of within
+// lease, by name. A node without lanes is there too.
+func (s *Store) LaneShares(ctx context.Context, lease time.Duration) ([]domain.LaneShare, error) {
+	const query = `SELECT n.name, (SELECT count(*) FROM lanes l WHERE l.owner = n.name) FROM nodes n WHERE n.seen_at > $1
+		ORDER BY n.name LIMIT 1000`
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	now, err := q.now(ctx)
+	if err != nil {
+		return nil, s.readError("read the clock", err)
+	}
+	out, err := collect(ctx, q, query, []any{now.Add(-lease).UnixMicro()}, func(r rows) (x domain.LaneShare, err error) {
+		err = r.Scan(&x.Node, &x.Lanes)
+		return x, err
+	})
+	return out, s.readError("count the nodes' lanes", err)
+}
+
+// SetLaneStatus stores what the owner wants others to see of its lanes; text
+// of lanes that node does not hold is dropped.
+func (s *Store) SetLaneStatus(ctx context.Context, node string, status map[string]string) error {
+	if len(status) == 0 {
+		return nil
+	}
+	return s.do(ctx, func(ctx context.Context, q querier) error {
+		for _, lane := range sortedKeys(status) {
+			if _, err := q.exec(ctx, `UPDATE lanes SET status = $1 WHERE key = $2 AND owner = $3`, clean(status[lane]), lane, node); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
 const (
 	recoverDeliveries = `UPDATE deliveries SET fence = $1 WHERE lane = $2 AND state = 'sending' AND fence < $1
 		AND EXISTS (SELECT 1 FROM lanes WHERE key = $2 AND fence = $1) RETURNING ` + deliveryColumns
-	loadDue = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state IN ('queued', 'scheduled')
-		AND lane = $1 AND priority = $2 AND due_at <= $3 ORDER BY due_at, id LIMIT $4`
-	earliestDue = `SELECT due_at FROM deliveries WHERE state IN ('queued', 'scheduled')
-		AND lane = $1 AND priority = $2 AND due_at > $3 ORDER BY due_at LIMIT 1`
 	// liveLanes steps from lane to lane in the indexes instead of reading every
 	// row.
 	liveLanes = `WITH RECURSIVE
@@ -89,22 +148,31 @@ const (
 			FROM sending WHERE sending.lane IS NOT NULL)
 		SELECT lane FROM live WHERE lane IS NOT NULL UNION SELECT lane FROM sending WHERE lane IS NOT NULL
 		ORDER BY lane LIMIT 10000`
+	// orphanLanes are those that no live lease covers.
+	orphanLanes = `SELECT lane FROM (` + liveLanes + `) open WHERE NOT EXISTS (
+		SELECT 1 FROM lanes l WHERE l.key = lane AND l.owner <> '' AND l.owner <> $1 AND l.lease_until > $2)`
 )
 
 const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_interval,
-	dup_window, on_uncertain, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at`
+	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at`
 
-func scanDelivery(r rows) (d domain.Delivery, err error) {
-	var state, wait, media string
+// scanDelivery reads deliveryColumns, and what follows them into more.
+func scanDelivery(r rows) (domain.Delivery, error) { return scanDeliveryAnd(r) }
+
+func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
+	var state, wait, media, handling string
 	var priority int
 	var due, expires, started, done, created int64
-	err = r.Scan(&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &d.DupInterval,
-		&d.DupWindow, &d.OnUncertain, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created)
+	err = r.Scan(append([]any{&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &d.DupInterval,
+		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created}, more...)...)
 	if err != nil {
 		return d, err
 	}
 	d.Priority, d.State, d.WaitReason = domain.Priority(priority), domain.State(state), domain.WaitReason(wait)
 	d.DueAt, d.ExpiresAt, d.StartedAt, d.FinishedAt, d.CreatedAt = moment(due), moment(expires), moment(started), moment(done), moment(created)
+	if d.Handling, err = parseJSON[domain.Handling](handling); err != nil {
+		return d, err
+	}
 	d.Media, err = parseJSON[[]domain.MediaRef](media)
 	return d, err
 }
@@ -120,46 +188,6 @@ func (s *Store) RecoverLane(ctx context.Context, lane string, fence int64) (ds [
 	return ds, err
 }
 
-// LoadDue returns at most limit open deliveries of a lane that are due, by
-// priority, due time and id.
-func (s *Store) LoadDue(ctx context.Context, lane string, now time.Time, limit int) ([]domain.Delivery, error) {
-	// One walk per priority: the index has the due time behind the priority,
-	// and later rows must not be walked over.
-	ctx, cancel, q := s.read(ctx)
-	defer cancel()
-	limit = min(max(limit, 1), maxLoad)
-	var out []domain.Delivery
-	for p := domain.PriorityUrgent; p <= domain.PriorityLow && len(out) < limit; p++ {
-		ds, err := collect(ctx, q, loadDue, []any{lane, int64(p), micros(now), limit - len(out)}, scanDelivery)
-		if err != nil {
-			return nil, s.readError("load due deliveries", err)
-		}
-		if out == nil {
-			out = ds
-		} else {
-			out = append(out, ds...)
-		}
-	}
-	return out, nil
-}
-
-// NextDue returns the earliest due time of an open delivery after a moment.
-func (s *Store) NextDue(ctx context.Context, lane string, after time.Time) (next time.Time, found bool, err error) {
-	ctx, cancel, q := s.read(ctx)
-	defer cancel()
-	for p := domain.PriorityUrgent; p <= domain.PriorityLow; p++ {
-		var due int64
-		some, err := queryRow(ctx, q, earliestDue, []any{lane, int64(p), micros(after)}, &due)
-		if err != nil {
-			return time.Time{}, false, s.readError("find the next due time", err)
-		}
-		if some && (!found || moment(due).Before(next)) {
-			next, found = moment(due), true
-		}
-	}
-	return next, found, nil
-}
-
 // LiveLanes lists the lanes that have open deliveries, by key.
 func (s *Store) LiveLanes(ctx context.Context) ([]string, error) {
 	ctx, cancel, q := s.read(ctx)
@@ -171,6 +199,22 @@ func (s *Store) LiveLanes(ctx context.Context) ([]string, error) {
 	return out, s.readError("list live lanes", err)
 }
 
+// OrphanLanes lists the lanes that have open deliveries and that no other node
+// holds, by key.
+func (s *Store) OrphanLanes(ctx context.Context, node string) ([]string, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	now, err := q.now(ctx)
+	if err != nil {
+		return nil, s.readError("read the clock", err)
+	}
+	out, err := collect(ctx, q, orphanLanes, []any{node, now.UnixMicro()}, func(r rows) (lane string, err error) {
+		err = r.Scan(&lane)
+		return lane, err
+	})
+	return out, s.readError("list lanes without an owner", err)
+}
+
 // LaneStats describes every lane that was ever owned or has open deliveries,
 // by key. It reads all open rows: ask for it every few seconds, not more.
 func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
@@ -180,7 +224,7 @@ func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 			UNION ALL
 			SELECT lane, state, '', count(*), 0, 0 FROM deliveries WHERE state = 'sending' GROUP BY lane, state
 			ORDER BY 1 LIMIT 100000`
-		owners = `SELECT key, owner, fence, lease_until FROM lanes ORDER BY key LIMIT 10000`
+		owners = `SELECT key, owner, fence, lease_until, status FROM lanes ORDER BY key LIMIT 10000`
 	)
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
@@ -197,11 +241,11 @@ func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 		return &out[i]
 	}
 	_, err := collect(ctx, q, owners, nil, func(r rows) (struct{}, error) {
-		var key, owner string
+		var key, owner, status string
 		var fence, until int64
-		err := r.Scan(&key, &owner, &fence, &until)
+		err := r.Scan(&key, &owner, &fence, &until, &status)
 		l := lane(key)
-		l.Owner, l.Fence = owner, fence
+		l.Owner, l.Fence, l.Status = owner, fence, status
 		return struct{}{}, err
 	})
 	if err != nil {
@@ -235,22 +279,50 @@ func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 	return out, nil
 }
 
-// SentSince returns the calls of a lane that WeCom took or may have taken
-// since a moment, oldest first, at most 200,000 of the newest.
-func (s *Store) SentSince(ctx context.Context, lane string, since time.Time) ([]domain.SentRecord, error) {
-	const query = `SELECT a.delivery_id, a.started_at, d.body FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-		WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous') ORDER BY a.started_at DESC LIMIT 200000`
+// EachSent tells of the calls of a lane that WeCom took or may have taken since
+// a moment, newest first, at most 200,000, and reports whether there were more.
+// The record and its body are valid only during the call.
+func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error) {
+	const (
+		most  = 200_000
+		query = `SELECT a.delivery_id, a.started_at, d.body, d.digest, d.handling, d.dup_interval, d.recipients
+			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+			WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous') ORDER BY a.started_at DESC LIMIT $3`
+	)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	r, err := s.engine.reader().query(ctx, query, lane, micros(since), most)
+	if err != nil {
+		return false, s.readError("read sent deliveries", err)
+	}
+	defer r.Close()
+	n := 0
+	for ; r.Next(); n++ {
+		var x domain.SentRecord
+		var at int64
+		var handling string
+		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Digest, &handling, &x.DupInterval, &x.Recipients); err != nil {
+			break
+		}
+		if x.Handling, err = parseJSON[domain.Handling](handling); err != nil {
+			break
+		}
+		x.At = moment(at)
+		tell(x)
+	}
+	if err == nil {
+		err = r.Err()
+	}
+	return n == most, s.readError("read sent deliveries", err)
+}
+
+// SentPersons sums the recipients of the calls of a lane that WeCom took or
+// may have taken since a moment.
+func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time) (n int64, err error) {
+	const query = `SELECT coalesce(sum(d.recipients), 0) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+		WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous')`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
-	out, err := collect(ctx, q, query, []any{lane, micros(since)}, func(r rows) (x domain.SentRecord, err error) {
-		var at int64
-		err = r.Scan(&x.DeliveryID, &at, &x.Body)
-		x.At = moment(at)
-		return x, err
-	})
-	if err != nil {
-		return nil, s.readError("read sent deliveries", err)
-	}
-	slices.Reverse(out)
-	return out, nil
+	_, err = queryRow(ctx, q, query, []any{lane, micros(since)}, &n)
+	return n, s.readError("count sent messages", err)
 }

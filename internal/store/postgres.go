@@ -31,6 +31,8 @@ type pgEngine struct {
 	cfg  *pgx.ConnConfig // of the writer
 	conn *pgx.Conn       // the writer's; replaced when it breaks
 	pool *pgxpool.Pool
+	// channel is where the nodes of this schema announce changes.
+	channel string
 }
 
 func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, err error) {
@@ -88,7 +90,8 @@ func (e *pgEngine) connect(ctx context.Context) error {
 func (e *pgEngine) checkFloor(ctx context.Context) error {
 	var version int
 	var fsync string
-	err := e.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync')`).Scan(&version, &fsync)
+	err := e.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'),
+		'hongyan_' || md5(current_schema())`).Scan(&version, &fsync, &e.channel)
 	if err != nil {
 		return err
 	}

@@ -212,6 +212,13 @@ func retryEvent(r *domain.Result) domain.Event {
 	}
 }
 
+func mergedData(digestID string) string {
+	b, _ := json.Marshal(struct {
+		MergedInto string `json:"merged_into"`
+	}{digestID}) // text only: cannot fail
+	return string(b)
+}
+
 func reasonData(reason string) string {
 	if reason == "" {
 		return ""

@@ -52,6 +52,8 @@ type Store struct {
 	broken   atomic.Pointer[error]
 	fatal    chan error
 	horizon  horizon
+	notices  chan domain.Notice
+	deaf     func() // ends the listener and waits for it
 	closeErr error
 	once     sync.Once
 }
@@ -99,6 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg: cfg, log: cfg.Logger, ring: cfg.Seal,
 		accepts: make(chan *op, queueBound), others: make(chan *op, queueBound),
 		stop: make(chan struct{}), done: make(chan struct{}), fatal: make(chan error, 1),
+		notices: make(chan domain.Notice, noticeBound), deaf: func() {},
 	}
 	var err error
 	switch scheme, rest, _ := strings.Cut(cfg.URL, "://"); {
@@ -118,7 +121,30 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.checkKey(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.Close())
 	}
+	if err := s.settle(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.Close())
+	}
 	return s, nil
+}
+
+// settle starts what the dialect needs: on PostgreSQL the ear for other nodes.
+// On SQLite nobody else can have the file open, so whoever held a lane is gone.
+func (s *Store) settle(ctx context.Context) error {
+	e, shared := s.engine.(*pgEngine)
+	if !shared {
+		return s.do(ctx, func(ctx context.Context, q querier) error {
+			if _, err := q.exec(ctx, `DELETE FROM nodes`); err != nil {
+				return err
+			}
+			_, err := q.exec(ctx, `UPDATE lanes SET owner = '', lease_until = 0 WHERE owner <> ''`)
+			return err
+		})
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() { defer close(done); s.listen(ctx, e) }()
+	s.deaf = func() { cancel(); <-done }
+	return nil
 }
 
 // checkKey compares the master key with the one that this database was made
@@ -184,6 +210,7 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
+		s.deaf()
 		close(s.stop)
 		<-s.done
 		s.closeErr = s.engine.close()

@@ -39,6 +39,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
+CREATE INDEX messages_merged ON messages (merged_into, id) WHERE merged_into <> '';
 CREATE INDEX messages_reference ON messages (reference, id) WHERE reference <> '';
 
 CREATE TABLE deliveries (
@@ -55,6 +56,9 @@ CREATE TABLE deliveries (
     dup_interval BIGINT NOT NULL,
     dup_window   BIGINT NOT NULL,
     on_uncertain TEXT COLLATE "C" NOT NULL,
+    scene        TEXT COLLATE "C" NOT NULL,
+    digest       TEXT COLLATE "C" NOT NULL,
+    handling     TEXT COLLATE "C" NOT NULL,
     recipients   BIGINT NOT NULL,
     tries        BIGINT NOT NULL,
     attempts     BIGINT NOT NULL,
@@ -69,7 +73,9 @@ CREATE TABLE deliveries (
     CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))
 );
 CREATE INDEX deliveries_message ON deliveries (message_id);
-CREATE INDEX deliveries_live ON deliveries (lane, priority, due_at, id) WHERE state IN ('queued', 'scheduled');
+-- One walk per stream: what shares a lane, a priority and a scene.
+CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE state IN ('queued', 'scheduled');
+CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND state IN ('queued', 'scheduled');
 CREATE INDEX deliveries_sending ON deliveries (lane) WHERE state = 'sending';
 
 -- outcome is NULL while it follows from the state of the delivery.
@@ -215,7 +221,8 @@ CREATE TABLE app_health (
     errcode       BIGINT NOT NULL,
     seen_ip       TEXT COLLATE "C" NOT NULL,
     since         BIGINT NOT NULL,
-    next_probe_at BIGINT NOT NULL
+    next_probe_at BIGINT NOT NULL,
+    rev           BIGINT NOT NULL
 );
 
 -- snapshot: what the app read of WeCom's directory, packed.
@@ -241,7 +248,14 @@ CREATE TABLE lanes (
     key         TEXT COLLATE "C" PRIMARY KEY,
     owner       TEXT COLLATE "C" NOT NULL,
     fence       BIGINT NOT NULL,
-    lease_until BIGINT NOT NULL
+    lease_until BIGINT NOT NULL,
+    status      TEXT COLLATE "C" NOT NULL DEFAULT ''
+);
+
+-- The gateways that share this database and when each was last heard of.
+CREATE TABLE nodes (
+    name    TEXT COLLATE "C" PRIMARY KEY,
+    seen_at BIGINT NOT NULL
 );
 
 -- Deliveries change a few times soon after they were written and never again.

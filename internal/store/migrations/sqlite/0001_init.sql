@@ -39,6 +39,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
+CREATE INDEX messages_merged ON messages (merged_into, id) WHERE merged_into <> '';
 CREATE INDEX messages_reference ON messages (reference, id) WHERE reference <> '';
 
 CREATE TABLE deliveries (
@@ -55,6 +56,9 @@ CREATE TABLE deliveries (
     dup_interval INTEGER NOT NULL,
     dup_window   INTEGER NOT NULL,
     on_uncertain TEXT NOT NULL,
+    scene        TEXT NOT NULL,
+    digest       TEXT NOT NULL,
+    handling     TEXT NOT NULL,
     recipients   INTEGER NOT NULL,
     tries        INTEGER NOT NULL,
     attempts     INTEGER NOT NULL,
@@ -69,7 +73,9 @@ CREATE TABLE deliveries (
     CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))
 );
 CREATE INDEX deliveries_message ON deliveries (message_id);
-CREATE INDEX deliveries_live ON deliveries (lane, priority, due_at, id) WHERE state IN ('queued', 'scheduled');
+-- One walk per stream: what shares a lane, a priority and a scene.
+CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE state IN ('queued', 'scheduled');
+CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND state IN ('queued', 'scheduled');
 CREATE INDEX deliveries_sending ON deliveries (lane) WHERE state = 'sending';
 
 -- outcome is NULL while it follows from the state of the delivery.
@@ -215,7 +221,8 @@ CREATE TABLE app_health (
     errcode       INTEGER NOT NULL,
     seen_ip       TEXT NOT NULL,
     since         INTEGER NOT NULL,
-    next_probe_at INTEGER NOT NULL
+    next_probe_at INTEGER NOT NULL,
+    rev           INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- snapshot: what the app read of WeCom's directory, packed.
@@ -241,5 +248,12 @@ CREATE TABLE lanes (
     key         TEXT PRIMARY KEY,
     owner       TEXT NOT NULL,
     fence       INTEGER NOT NULL,
-    lease_until INTEGER NOT NULL
+    lease_until INTEGER NOT NULL,
+    status      TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+-- The gateways that share this database and when each was last heard of.
+CREATE TABLE nodes (
+    name    TEXT PRIMARY KEY,
+    seen_at INTEGER NOT NULL
 ) WITHOUT ROWID;

@@ -1,0 +1,68 @@
+package domain
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+)
+
+// DigestGroup names the deliveries that may be merged: same scene, same
+// receivers, same key. The part before the dot leaves the key out, so that
+// under pressure everything of a scene for the same people can be merged.
+func DigestGroup(scene, receivers, key string) string {
+	return digestPart(scene, receivers) + "." + digestPart(key)
+}
+
+// DigestBase returns the part of a group that says scene and receivers, with
+// its dot: a prefix of all groups for them.
+func DigestBase(group string) string {
+	base, _, _ := strings.Cut(strings.TrimPrefix(group, DigestMark), ".")
+	return base + "."
+}
+
+// Readdressed gives the group for other receivers of the same scene and key.
+func Readdressed(group, scene, receivers string) string {
+	if group == "" {
+		return ""
+	}
+	_, key, _ := strings.Cut(group, ".")
+	return digestPart(scene, receivers) + "." + key
+}
+
+// DigestMark stands before the group of a delivery that is itself a digest: it
+// is remembered as the last of its group, and never merged again.
+const DigestMark = "="
+
+func digestPart(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:9])
+}
+
+// Mergeable is a waiting delivery with what a digest says of its message.
+type Mergeable struct {
+	Delivery  Delivery
+	Title     string
+	Text      string
+	Reference string
+	CreatedAt time.Time
+}
+
+// Merge turns waiting deliveries into one digest: all of it or nothing.
+type Merge struct {
+	Lane   string
+	Fence  int64
+	Digest Submission // one message with one delivery
+	Merged []string   // delivery ids, each still open
+	At     time.Time
+}
+
+// Split divides a waiting delivery that was never tried: First keeps the id
+// and the receivers that may go now, Rest is new and takes the others with it.
+type Split struct {
+	Lane  string
+	Fence int64
+	First Delivery
+	Rest  Delivery
+	Users []string // those of Rest
+}

@@ -1,0 +1,246 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+const (
+	mergeBound   = 1000    // messages that one digest carries
+	digestsBound = 100_000 // windows remembered per lane
+)
+
+// digests are the open windows of a lane. A group's first message goes at once
+// and opens a window; what follows inside it waits and goes out as one digest
+// when it ends, which opens the next. A window that ends with nothing in it is
+// over. Not safe for concurrent use.
+type digests struct {
+	windows map[string]*window
+	// pressure holds, by domain.DigestBase, until when everything of a scene
+	// for the same people is collected because one of them has no budget left.
+	pressure map[string]time.Time
+	alone    map[string]struct{} // deliveries that were alone in their window: they go as they are
+	swept    time.Time
+}
+
+type window struct {
+	until   time.Time
+	waiting int
+}
+
+func newDigests() *digests {
+	return &digests{windows: map[string]*window{}, pressure: map[string]time.Time{}, alone: map[string]struct{}{}}
+}
+
+// reopen restores the window of a group that was opened before this start.
+func (g *digests) reopen(group string, until time.Time) {
+	group = strings.TrimPrefix(group, domain.DigestMark)
+	if w := g.windows[group]; w == nil || w.until.Before(until) {
+		g.windows[group] = &window{until: until}
+	}
+}
+
+// opened notes that a delivery goes out now: it begins its group's window, or
+// ends it if it is a recovery.
+func (g *digests) opened(d *domain.Delivery, now time.Time) {
+	if d.Digest == "" || d.Handling.Window <= 0 {
+		return
+	}
+	group := strings.TrimPrefix(d.Digest, domain.DigestMark)
+	if d.Handling.Closes {
+		delete(g.windows, group)
+		return
+	}
+	until := now.Add(time.Duration(d.Handling.Window) * time.Second)
+	w := g.windows[group]
+	if w == nil {
+		g.sweep(now)
+		w = &window{}
+		g.windows[group] = w
+	}
+	if w.until.Before(until) {
+		w.until = until
+	}
+}
+
+// sweep forgets windows that are over, now and then.
+func (g *digests) sweep(now time.Time) {
+	if len(g.windows) < digestsBound && now.Sub(g.swept) < time.Minute {
+		return
+	}
+	g.swept = now
+	for k, w := range g.windows {
+		if w.waiting == 0 && w.until.Before(now) {
+			delete(g.windows, k)
+		}
+	}
+	for k, until := range g.pressure {
+		if until.Add(time.Minute).Before(now) {
+			delete(g.pressure, k)
+		}
+	}
+	if len(g.windows) >= digestsBound { // the rest is in the table, with its times
+		clear(g.windows)
+	}
+}
+
+// digestLocked decides about a delivery that may be merged; true when it was
+// put aside or into a merge.
+func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
+	if d.Digest == "" || strings.HasPrefix(d.Digest, domain.DigestMark) || d.Handling.Window <= 0 {
+		return false
+	}
+	g := l.digests
+	if _, alone := g.alone[d.ID]; alone {
+		delete(g.alone, d.ID)
+		return false
+	}
+	base := domain.DigestBase(d.Digest)
+	if until, under := g.pressure[base]; under {
+		if now.Before(until) && !d.Handling.Closes {
+			l.deferLocked(d, until, domain.WaitMemberRate, b)
+			return true
+		}
+		return l.mergeLocked(d, base, b)
+	}
+	w := g.windows[d.Digest]
+	waited := d.WaitReason == domain.WaitDigest || d.WaitReason == domain.WaitMemberRate
+	switch {
+	case d.Handling.Closes && (w != nil && w.waiting > 0 || waited):
+		b.closes = append(b.closes, d.Digest)
+		return l.mergeLocked(d, d.Digest, b)
+	case d.Handling.Closes:
+		return false
+	case w == nil && waited: // put aside by an earlier owner
+		return l.mergeLocked(d, d.Digest, b)
+	case w == nil && !d.Handling.Wait:
+		return false // the first: it goes at once and opens the window
+	case w == nil:
+		w = &window{until: now.Add(time.Duration(d.Handling.Window) * time.Second)}
+		g.sweep(now)
+		g.windows[d.Digest] = w
+	case !now.Before(w.until) && (waited || w.waiting > 0):
+		return l.mergeLocked(d, d.Digest, b)
+	case !now.Before(w.until): // over, with nothing in it
+		delete(g.windows, d.Digest)
+		return l.digestLocked(d, now, b)
+	}
+	w.waiting++
+	l.deferLocked(d, w.until, domain.WaitDigest, b)
+	return true
+}
+
+// mergeLocked asks for the merge of a group; its deliveries are read from the
+// table then, this one with them.
+func (l *Lane) mergeLocked(d *domain.Delivery, group string, b *batch) bool {
+	delete(l.held, d.ID)
+	for _, g := range b.merges {
+		if g == group {
+			return true
+		}
+	}
+	b.merges = append(b.merges, group)
+	return true
+}
+
+// squeezeLocked merges under pressure: a delivery that may be merged and whose
+// member has no budget waits for it together with all of its kind.
+func (l *Lane) squeezeLocked(d *domain.Delivery, until time.Time, b *batch) bool {
+	if d.Digest == "" || strings.HasPrefix(d.Digest, domain.DigestMark) || d.Handling.Window <= 0 {
+		return false
+	}
+	l.digests.pressure[domain.DigestBase(d.Digest)] = until
+	l.deferLocked(d, until, domain.WaitMemberRate, b)
+	return true
+}
+
+// merge makes one digest of what waits in a group, or lets a single one go as
+// it is. It reports false when the database does not answer.
+func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
+	items, err := l.e.store.LoadGroup(ctx, l.key, group, mergeBound)
+	if err != nil {
+		return l.unread(err)
+	}
+	now := time.Now()
+	full := len(items) == mergeBound
+	items = l.mergeable(items, now)
+	l.mu.Lock()
+	delete(l.digests.pressure, group)
+	if w := l.digests.windows[group]; w != nil {
+		w.waiting = 0
+		if closes {
+			delete(l.digests.windows, group)
+		}
+	}
+	if len(items) < 2 || l.e.cfg.Digests == nil {
+		l.goAloneLocked(items)
+		l.mu.Unlock()
+		return true
+	}
+	l.mu.Unlock()
+	sub, err := l.e.cfg.Digests.Digest(ctx, items)
+	if err != nil {
+		l.e.cfg.Logger.Warn("messages not merged, they go one by one", "lane", l.key, "count", len(items), "error", err)
+		l.mu.Lock()
+		l.goAloneLocked(items)
+		l.mu.Unlock()
+		return true
+	}
+	d := &sub.Deliveries[0]
+	d.Lane = l.key
+	d.Handling.Closes = closes
+	x := domain.Merge{Lane: l.key, Fence: l.fence, Digest: sub, At: now}
+	for i := range items {
+		x.Merged = append(x.Merged, items[i].Delivery.ID)
+	}
+	err = l.e.store.Merge(ctx, x)
+	if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeConflict {
+		l.look() // one was cancelled meanwhile: look again
+		return true
+	}
+	if err != nil {
+		l.failed("store a digest", err)
+		return false
+	}
+	l.forget(x.Merged)
+	l.mu.Lock()
+	l.digests.opened(d, now) // the next window begins with the digest
+	l.pushLocked(*d, true)
+	l.mu.Unlock()
+	for i := range items {
+		l.e.cfg.OnFinal(items[i].Delivery.MessageID)
+	}
+	if full {
+		return l.merge(ctx, group, closes)
+	}
+	return true
+}
+
+// mergeable leaves out what waits for something else or has expired.
+func (l *Lane) mergeable(items []domain.Mergeable, now time.Time) []domain.Mergeable {
+	out := items[:0]
+	for _, it := range items {
+		d := &it.Delivery
+		later := d.WaitReason == domain.WaitScheduled || d.WaitReason == domain.WaitQuietHours || d.WaitReason == domain.WaitHeld
+		if d.Tries == 0 && !expired(d, now) && (!later || !d.DueAt.After(now)) {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// goAloneLocked sends deliveries of a digest group as they are.
+func (l *Lane) goAloneLocked(items []domain.Mergeable) {
+	for i := range items {
+		d := items[i].Delivery
+		if _, held := l.held[d.ID]; held {
+			continue
+		}
+		l.digests.alone[d.ID] = struct{}{}
+		l.pushLocked(d, true)
+	}
+}

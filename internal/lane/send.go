@@ -1,0 +1,169 @@
+package lane
+
+import (
+	"context"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// claim writes the intents and sends those that were granted.
+func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
+	claims := make([]domain.Claim, len(ds))
+	for i := range ds {
+		claims[i] = domain.Claim{
+			DeliveryID: ds[i].ID, Lane: l.key, Node: l.e.cfg.Node, Fence: l.fence,
+			Try: ds[i].Tries, StartedAt: ds[i].StartedAt, DupInterval: ds[i].DupInterval,
+		}
+	}
+	granted, err := l.e.store.Claim(ctx, claims)
+	if err != nil {
+		for i := range ds {
+			l.release(ds[i].ID)
+		}
+		l.failed("claim deliveries", err)
+		return
+	}
+	for i := range ds {
+		if granted[i] {
+			ds[i].State = domain.StateSending
+			l.begin(&ds[i])
+		} else { // cancelled meanwhile, or the lane has moved on
+			l.release(ds[i].ID)
+		}
+	}
+}
+
+// begin makes the call in its own goroutine; the slot is already booked.
+func (l *Lane) begin(d *domain.Delivery) {
+	l.e.wg.Add(1)
+	sent := *d
+	go func() {
+		defer l.e.wg.Done()
+		l.attempt(&sent)
+	}()
+}
+
+func (l *Lane) attempt(d *domain.Delivery) {
+	var done Done
+	now := time.Now()
+	switch {
+	case expired(d, now): // checked right before the call
+		done.Result = domain.Result{Next: domain.StateExpired, At: now, Attempt: domain.Attempt{Class: "not_sent", Errmsg: "expired before the call"}}
+		if d.FailedClass == "ambiguous" {
+			done.Result.Next = domain.StateUncertain
+		}
+	case !l.e.trusted(now): // frozen since the claim: the lane may have a new owner
+		done.Result = domain.Result{
+			Next: domain.StateQueued, WaitReason: domain.WaitBackoff, DueAt: d.DueAt, At: now,
+			Attempt: domain.Attempt{Class: "not_sent", Errmsg: "the lease was in doubt before the call"},
+		}
+	default:
+		done = l.e.sender.Send(l.e.ctx, d)
+	}
+	l.stamp(&done.Result, d)
+	// The slot is free as soon as WeCom has answered; the commit is bounded by
+	// resultBound instead, so a slow disk slows the lane and loses nothing.
+	l.landed(done.Control)
+	r := &done.Result
+	l.record(*r)
+	if r.Next.Final() {
+		l.e.cfg.OnFinal(d.MessageID)
+	}
+	l.mu.Lock()
+	l.results--
+	l.againLocked(d, r)
+	again := l.workLocked()
+	l.mu.Unlock()
+	if again {
+		l.poke()
+	}
+}
+
+// againLocked keeps a delivery that has another try coming, so that it need
+// not be read again and does not lose its place.
+func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
+	if r.Next.Final() || r.WaitReason == domain.WaitHeld || len(l.later) >= laterBound {
+		delete(l.held, d.ID)
+		if !r.Next.Final() {
+			l.laterLocked(r.DueAt)
+		}
+		return
+	}
+	d.State, d.WaitReason, d.DueAt = r.Next, r.WaitReason, r.DueAt
+	d.FailedClass, d.Owner = r.Attempt.Class, ""
+	if r.Counted {
+		d.Attempts++
+	}
+	l.later.add(*d)
+}
+
+// workLocked reports whether the pump may find something to do.
+func (l *Lane) workLocked() bool {
+	return l.queue.n > 0 || l.rescan || len(l.later) > 0 || l.room.Len() > 0 || !l.nextDue.IsZero() || l.queue.spilled()
+}
+
+// record commits a result. It does not give up while the process lives: WeCom
+// has answered, and forgetting that would repeat the message.
+func (l *Lane) record(r domain.Result) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		_, err := l.e.store.Finish(l.e.ctx, []domain.Result{r})
+		if err == nil {
+			if wait > 100*time.Millisecond {
+				l.mu.Lock()
+				l.sick = false
+				l.mu.Unlock()
+			}
+			return
+		}
+		l.e.cfg.Logger.Error("result not written yet", "lane", l.key, "delivery_id", r.Attempt.DeliveryID, "error", err)
+		l.mu.Lock()
+		l.sick = true
+		l.mu.Unlock()
+		select {
+		case <-l.e.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// landed frees the slot and applies what the answer means for the lane.
+func (l *Lane) landed(c Control) {
+	l.mu.Lock()
+	l.results++
+	l.flying--
+	l.controlLocked(c)
+	again := l.workLocked()
+	l.mu.Unlock()
+	if again {
+		l.poke()
+	}
+}
+
+// release frees a slot whose call was never made.
+func (l *Lane) release(id string) {
+	l.mu.Lock()
+	delete(l.held, id)
+	l.flying--
+	l.mu.Unlock()
+	l.poke()
+}
+
+func (l *Lane) controlLocked(c Control) {
+	switch {
+	case c.Pause.Reason != "":
+		// A pause by hand outlives what calls in flight have to say.
+		if l.pause.Reason != domain.WaitAppPaused {
+			l.pause = c.Pause
+		}
+		l.width.Probe()
+	case c.Narrow:
+		l.width.Narrow()
+	case c.Success:
+		if c.Clear && l.pause.Reason != domain.WaitAppPaused {
+			l.pause = Pause{}
+		}
+		l.width.Success()
+	}
+}

@@ -1,0 +1,231 @@
+package pace
+
+import (
+	"container/heap"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Ticket is something that waits for a member's budget. Lower priorities go
+// first; among equals the older one, then the smaller id.
+type Ticket struct {
+	ID       string
+	Priority int
+	At       time.Time
+}
+
+func (t Ticket) compare(o Ticket) int {
+	if t.Priority != o.Priority {
+		return t.Priority - o.Priority
+	}
+	if c := t.At.Compare(o.At); c != 0 {
+		return c
+	}
+	return strings.Compare(t.ID, o.ID)
+}
+
+// Room is where messages wait whose member has no budget left: a line for each
+// member, ordered by [Ticket], and the time at which the line may move. It
+// keeps ids only; a ticket stands in one line at a time. Members are told apart
+// without regard to case.
+//
+// The zero value has no room; use NewRoom. Not safe for concurrent use.
+type Room struct {
+	max   int
+	n     int
+	lines map[string]*line
+	where map[string]*line // by ticket id
+	wakes lineHeap
+}
+
+type line struct {
+	member  string
+	tickets []Ticket
+	wake    time.Time
+	index   int
+}
+
+// NewRoom makes a room for at most n tickets.
+func NewRoom(n int) *Room {
+	return &Room{max: n, lines: map[string]*line{}, where: map[string]*line{}}
+}
+
+// Join puts a ticket into a member's line, which moves at wake or earlier. It
+// reports false, and changes nothing, when the room is full or the ticket is
+// in it already.
+func (r *Room) Join(member string, t Ticket, wake time.Time) bool {
+	if r.n >= r.max || r.where[t.ID] != nil {
+		return false
+	}
+	key := fold(member)
+	l := r.lines[key]
+	if l == nil {
+		l = &line{member: member, wake: wake}
+		r.lines[key] = l
+		heap.Push(&r.wakes, l)
+	} else if wake.Before(l.wake) {
+		l.wake = wake
+		heap.Fix(&r.wakes, l.index)
+	}
+	i, _ := slices.BinarySearchFunc(l.tickets, t, Ticket.compare)
+	l.tickets = slices.Insert(l.tickets, i, t)
+	r.where[t.ID] = l
+	r.n++
+	return true
+}
+
+// Leave takes a ticket out; it reports false when it is not there.
+func (r *Room) Leave(id string) bool {
+	l := r.where[id]
+	if l == nil {
+		return false
+	}
+	delete(r.where, id)
+	r.n--
+	i := slices.IndexFunc(l.tickets, func(t Ticket) bool { return t.ID == id })
+	l.tickets = slices.Delete(l.tickets, i, i+1)
+	if len(l.tickets) == 0 {
+		heap.Remove(&r.wakes, l.index)
+		delete(r.lines, fold(l.member))
+	}
+	return true
+}
+
+// Has reports whether a ticket waits here.
+func (r *Room) Has(id string) bool { return r.where[id] != nil }
+
+// Member tells in whose line a ticket stands.
+func (r *Room) Member(id string) (string, bool) {
+	l := r.where[id]
+	if l == nil {
+		return "", false
+	}
+	return l.member, true
+}
+
+// Ahead counts those in a member's line that go before t.
+func (r *Room) Ahead(member string, t Ticket) int {
+	l := r.lines[fold(member)]
+	if l == nil {
+		return 0
+	}
+	i, _ := slices.BinarySearchFunc(l.tickets, t, Ticket.compare)
+	return i
+}
+
+// Wake sets when a member's line may move next.
+func (r *Room) Wake(member string, at time.Time) {
+	if l := r.lines[fold(member)]; l != nil {
+		l.wake = at
+		heap.Fix(&r.wakes, l.index)
+	}
+}
+
+// NextWake tells when the first line may move; false when nobody waits.
+func (r *Room) NextWake() (time.Time, bool) {
+	if len(r.wakes) == 0 {
+		return time.Time{}, false
+	}
+	return r.wakes[0].wake, true
+}
+
+// Ready collects the heads of the lines that may move at now: of each line at
+// most as many as free says for its member, at least one, at most n in all,
+// those with the highest priority and the longest wait first. The tickets stay
+// in their lines until they Leave.
+func (r *Room) Ready(now time.Time, n int, free func(member string) int) []Ticket {
+	var out []Ticket
+	due := r.due(now, nil, 0)
+	for _, l := range due {
+		take := min(len(l.tickets), n, max(free(l.member), 1))
+		out = append(out, l.tickets[:take]...)
+		if len(out) > 8*n { // many lines move at once: keep to what can go
+			slices.SortFunc(out, Ticket.compare)
+			out = out[:n]
+		}
+	}
+	slices.SortFunc(out, Ticket.compare)
+	return out[:min(len(out), n)]
+}
+
+// due walks the part of the heap whose time has come.
+func (r *Room) due(now time.Time, out []*line, i int) []*line {
+	if i >= len(r.wakes) || r.wakes[i].wake.After(now) {
+		return out
+	}
+	out = append(out, r.wakes[i])
+	out = r.due(now, out, 2*i+1)
+	return r.due(now, out, 2*i+2)
+}
+
+// Len is how many tickets wait.
+func (r *Room) Len() int { return r.n }
+
+// Full reports whether no ticket can join.
+func (r *Room) Full() bool { return r.n >= r.max }
+
+// Line is how long a member's line is.
+func (r *Room) Line(member string) int {
+	if l := r.lines[fold(member)]; l != nil {
+		return len(l.tickets)
+	}
+	return 0
+}
+
+// Queue is a member's line as others see it.
+type Queue struct {
+	Member  string
+	Waiting int
+	Next    time.Time // when it may move
+}
+
+// Longest returns the longest lines, the longest first, at most n.
+func (r *Room) Longest(n int) []Queue {
+	out := make([]Queue, 0, len(r.lines))
+	for _, l := range r.lines {
+		out = append(out, Queue{l.member, len(l.tickets), l.wake})
+	}
+	slices.SortFunc(out, func(a, b Queue) int {
+		if a.Waiting != b.Waiting {
+			return b.Waiting - a.Waiting
+		}
+		return strings.Compare(a.Member, b.Member)
+	})
+	return out[:min(len(out), n)]
+}
+
+// Tickets returns all that wait, in no particular order.
+func (r *Room) Tickets() []Ticket {
+	out := make([]Ticket, 0, r.n)
+	for _, l := range r.lines {
+		out = append(out, l.tickets...)
+	}
+	return out
+}
+
+type lineHeap []*line
+
+func (h lineHeap) Len() int           { return len(h) }
+func (h lineHeap) Less(i, j int) bool { return h[i].wake.Before(h[j].wake) }
+func (h lineHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push is part of heap.Interface.
+func (h *lineHeap) Push(x any) {
+	l := x.(*line)
+	l.index = len(*h)
+	*h = append(*h, l)
+}
+
+// Pop is part of heap.Interface.
+func (h *lineHeap) Pop() any {
+	old := *h
+	n := len(old) - 1
+	l := old[n]
+	old[n] = nil
+	*h = old[:n]
+	return l
+}

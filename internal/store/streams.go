@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// maxLoad bounds what one call brings into memory.
+const maxLoad = 4096
+
+const (
+	openIn = ` FROM deliveries d WHERE d.state IN ('queued', 'scheduled') AND d.lane = $1 AND d.priority = $2 `
+	// streamsOf steps from scene to scene in the index instead of reading every
+	// row.
+	streamsOf = `WITH RECURSIVE s (scene) AS (
+			SELECT (SELECT d.scene` + openIn + `ORDER BY d.scene LIMIT 1)
+			UNION ALL
+			SELECT (SELECT d.scene` + openIn + `AND d.scene > s.scene ORDER BY d.scene LIMIT 1) FROM s WHERE s.scene IS NOT NULL)
+		SELECT scene, coalesce((SELECT d.due_at` + openIn + `AND d.scene = s.scene ORDER BY d.due_at LIMIT 1), 0),
+			coalesce((SELECT d.due_at` + openIn + `AND d.scene = s.scene AND d.due_at > $3 ORDER BY d.due_at LIMIT 1), 0)
+		FROM s WHERE scene IS NOT NULL ORDER BY scene LIMIT 10000`
+	loadStream = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND priority = $2
+		AND scene = $3 AND due_at <= $4 AND (due_at, id) > ($5, $6) ORDER BY due_at, id LIMIT $7`
+	loadGroup = `SELECT ` + deliveryColumns + `, (SELECT title FROM messages m WHERE m.id = message_id),
+		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id)
+		FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
+		ORDER BY lane, digest, id LIMIT $4`
+)
+
+// Streams lists the streams of a lane that have open deliveries, at most
+// 10,000 of each priority.
+func (s *Store) Streams(ctx context.Context, lane string, now time.Time) ([]domain.Stream, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	var out []domain.Stream
+	for p := domain.PriorityUrgent; p <= domain.PriorityLow; p++ {
+		found, err := collect(ctx, q, streamsOf, []any{lane, int64(p), micros(now)}, func(r rows) (x domain.Stream, err error) {
+			var first, next int64
+			err = r.Scan(&x.Scene, &first, &next)
+			x.Priority, x.FirstDue, x.NextDue = p, moment(first), moment(next)
+			return x, err
+		})
+		if err != nil {
+			return nil, s.readError("list the streams of a lane", err)
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// LoadStream returns the next deliveries of a stream that are due, by due time
+// and id, at most limit or 4096.
+func (s *Store) LoadStream(ctx context.Context, lane string, p domain.Priority, scene string, now time.Time, after domain.DueAfter, limit int) ([]domain.Delivery, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	out, err := collect(ctx, q, loadStream, []any{lane, int64(p), scene, micros(now), micros(after.Due), after.ID, min(max(limit, 1), maxLoad)}, scanDelivery)
+	return out, s.readError("load due deliveries", err)
+}
+
+// LoadOpen returns those of the deliveries that are queued or scheduled, in no
+// particular order; at most 4096 ids count.
+func (s *Store) LoadOpen(ctx context.Context, ids []string) ([]domain.Delivery, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	ids = ids[:min(len(ids), maxLoad)]
+	out, err := collect(ctx, q, `SELECT `+deliveryColumns+` FROM deliveries WHERE id `+s.engine.inList("$1")+` AND finished_at IS NULL
+		AND state <> 'sending'`, []any{listJSON(ids)}, scanDelivery)
+	return out, s.readError("load deliveries", err)
+}
+
+// LoadGroup returns the open deliveries of a lane that may be merged: those of
+// one group, or with a domain.DigestBase those of all groups under it. Oldest
+// first, at most limit or 4096.
+func (s *Store) LoadGroup(ctx context.Context, lane, group string, limit int) ([]domain.Mergeable, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	end := group + "\x01" // behind the group itself
+	if n := len(group); n > 0 && group[n-1] == '.' {
+		end = group[:n-1] + "/" // the character behind the dot
+	}
+	out, err := collect(ctx, q, loadGroup, []any{lane, group, end, min(max(limit, 1), maxLoad)}, func(r rows) (m domain.Mergeable, err error) {
+		m.Delivery, err = scanDeliveryAnd(r, &m.Title, &m.Text, &m.Reference)
+		m.CreatedAt = m.Delivery.CreatedAt
+		return m, err
+	})
+	return out, s.readError("load a digest's deliveries", err)
+}
+
+// Release lets the deliveries of a message that are held go on at once and
+// returns their lanes, each once. It fails with domain.CodeNotFound, and with
+// domain.CodeConflict when none is held.
+func (s *Store) Release(ctx context.Context, messageID string) (lanes []string, err error) {
+	const (
+		update = `UPDATE deliveries SET wait_reason = '', due_at = $1 WHERE message_id = $2 AND state = 'queued' AND wait_reason = 'held'`
+		which  = `SELECT DISTINCT lane FROM deliveries WHERE message_id = $1 AND state = 'queued' AND wait_reason = 'held' ORDER BY lane`
+		find   = `SELECT state FROM messages WHERE id = $1`
+	)
+	err = s.do(ctx, func(ctx context.Context, q querier) error {
+		now := time.Now()
+		lanes, err = collect(ctx, q, which, []any{messageID}, func(r rows) (lane string, err error) {
+			err = r.Scan(&lane)
+			return lane, err
+		})
+		if err != nil {
+			return err
+		}
+		if len(lanes) > 0 {
+			if _, err := q.exec(ctx, update, micros(now), messageID); err != nil {
+				return err
+			}
+			return addEvent(ctx, q, domain.Event{Type: domain.EventReleased, MessageID: messageID, At: now})
+		}
+		var state string
+		found, err := queryRow(ctx, q, find, []any{messageID}, &state)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return domain.Errorf(domain.CodeNotFound, "there is no message %s", messageID)
+		}
+		return domain.Errorf(domain.CodeConflict, "message %s is %s and has nothing that is held", messageID, state)
+	})
+	return lanes, err
+}
