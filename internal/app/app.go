@@ -16,6 +16,7 @@ import (
 	"hongyan/internal/access"
 	"hongyan/internal/catalog"
 	"hongyan/internal/config"
+	"hongyan/internal/digest"
 	"hongyan/internal/dispatch"
 	"hongyan/internal/domain"
 	"hongyan/internal/httpapi"
@@ -101,16 +102,18 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		a.onClose(func(context.Context) error { return r.Close() })
 	}
 	sender := dispatch.New(dispatch.Config{
-		Apps: a.catalog, History: a.store, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
+		Apps: a.catalog, History: a.store, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
 		Node: node, Agent: "hongyan/" + Version(), Logger: log,
 		OnAttempt: a.metrics.Attempt, OnToken: a.metrics.TokenRefresh,
 	})
-	if err := sender.Health().Load(ctx); err != nil {
+	if _, err := sender.Health().Load(ctx); err != nil {
 		return nil, fmt.Errorf("load the apps' health: %w", err)
 	}
 	follow := &intake.Follow{}
 	a.engine = lane.New(lane.Config{
 		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.RateWait(string(r)) }, OnFinal: follow.Finished,
+		Weight: a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids}), Notices: a.store.Notices(),
+		OnBeat: func(ctx context.Context) { a.operator.Sync(ctx) },
 	}, a.store, sender)
 	a.operator = dispatch.NewOperator(sender, a.engine, a.store)
 	a.catalog.OnChange(func(kind domain.ResourceKind, key string) {

@@ -90,7 +90,7 @@ func foundations() []string {
 // other, with three exceptions.
 func stages() []string {
 	return []string{
-		"internal/intake", "internal/scene", "internal/plan", "internal/catalog", "internal/lane", "internal/dispatch",
+		"internal/intake", "internal/scene", "internal/plan", "internal/catalog", "internal/lane", "internal/digest", "internal/dispatch",
 		"internal/schedule", "internal/inbound", "internal/hook", "internal/directory", "internal/access", "internal/retention",
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // HealthStore keeps what is known of apps across restarts.
 type HealthStore interface {
-	SetAppHealth(ctx context.Context, h domain.AppHealth) error
+	SetAppHealth(ctx context.Context, h domain.AppHealth) (rev int64, err error)
 	ListAppHealth(ctx context.Context) ([]domain.AppHealth, error)
 }
 
@@ -30,18 +30,27 @@ func NewHealth(store HealthStore, log *slog.Logger) *Health {
 	return &Health{store: store, log: log, all: map[string]domain.AppHealth{}}
 }
 
-// Load reads what was known before this start.
-func (h *Health) Load(ctx context.Context) error {
+// Load reads what was known before this start, or what other nodes have said
+// since, and returns the apps whose state has changed by that. A word of this
+// node that is still on its way to the table stands.
+func (h *Health) Load(ctx context.Context) (changed []domain.AppHealth, err error) {
 	list, err := h.store.ListAppHealth(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, a := range list {
+		old := h.all[a.App]
+		if a.Rev <= old.Rev {
+			continue
+		}
 		h.all[a.App] = a
+		if a.State != old.State || !a.NextProbeAt.Equal(old.NextProbeAt) {
+			changed = append(changed, a)
+		}
 	}
-	return nil
+	return changed, nil
 }
 
 // Of returns an app's health; an app without a record is ok.
@@ -112,13 +121,22 @@ func (h *Health) Resume(app string) {
 
 func (h *Health) set(a domain.AppHealth) {
 	h.mu.Lock()
+	a.Rev = h.all[a.App].Rev
 	h.all[a.App] = a
 	h.mu.Unlock()
 	// Written behind: memory decides, the table is for other eyes and restarts.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) //nolint:forbidigo // outlives the attempt that noticed
 	defer cancel()
-	if err := h.store.SetAppHealth(ctx, a); err != nil {
+	rev, err := h.store.SetAppHealth(ctx, a)
+	if err != nil {
 		h.log.Warn("app health not stored", "app", a.App, "error", err)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := h.all[a.App]; now.Rev < rev {
+		now.Rev = rev
+		h.all[a.App] = now
 	}
 }
 

@@ -2,7 +2,9 @@ package dispatch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"hongyan/internal/domain"
@@ -10,22 +12,28 @@ import (
 	"hongyan/wecom"
 )
 
-// LaneStore reads the lanes' rows.
+// LaneStore reads the lanes' rows and reaches the other nodes.
 type LaneStore interface {
 	LaneStats(ctx context.Context) ([]domain.LaneStats, error)
+	LaneReports(ctx context.Context) (map[string]string, error)
+	Release(ctx context.Context, messageID string) (lanes []string, err error)
+	Notify(ctx context.Context, n domain.Notice) error
 }
 
-// Operator is what a person can do with apps and lanes. Safe for concurrent
-// use.
+// Operator is what a person can do with apps, lanes and held messages. Safe
+// for concurrent use.
 type Operator struct {
 	sender *Sender
 	engine *lane.Engine
 	store  LaneStore
+
+	mu      sync.RWMutex
+	reports map[string]domain.LaneReport // of all nodes' lanes, a few seconds old
 }
 
 // NewOperator makes an Operator.
 func NewOperator(s *Sender, e *lane.Engine, store LaneStore) *Operator {
-	return &Operator{sender: s, engine: e, store: store}
+	return &Operator{sender: s, engine: e, store: store, reports: map[string]domain.LaneReport{}}
 }
 
 // Health tells an app's health.
@@ -40,28 +48,104 @@ func (o *Operator) app(key string) (domain.App, error) {
 }
 
 // Pause stops an app: what is accepted for it waits.
-func (o *Operator) Pause(_ context.Context, key, _ string) (domain.AppHealth, error) {
+func (o *Operator) Pause(ctx context.Context, key, _ string) (domain.AppHealth, error) {
 	if _, err := o.app(key); err != nil {
 		return domain.AppHealth{}, err
 	}
 	o.sender.health.Pause(key, time.Now().UTC())
 	o.engine.Pause(domain.LaneKey("app", key), lane.Pause{Reason: domain.WaitAppPaused})
+	o.tell(ctx, key)
 	return o.Health(key), nil
 }
 
 // Resume ends a pause or a block; the next message goes alone, as a probe.
-func (o *Operator) Resume(_ context.Context, key, _ string) (domain.AppHealth, error) {
+func (o *Operator) Resume(ctx context.Context, key, _ string) (domain.AppHealth, error) {
 	if _, err := o.app(key); err != nil {
 		return domain.AppHealth{}, err
 	}
 	o.sender.health.Resume(key)
 	o.engine.Resume(domain.LaneKey("app", key))
+	o.tell(ctx, key)
 	return o.Health(key), nil
 }
 
-// Changed is called when an app's connection settings changed: what blocked it
-// may be mended, so it is tried at once. A pause by hand stands.
+// tell lets the other nodes look at an app's health at once; they would find
+// it at their next heartbeat anyway.
+func (o *Operator) tell(ctx context.Context, key string) {
+	if err := o.store.Notify(ctx, domain.Notice{Kind: domain.NoticeApp, Key: key}); err != nil {
+		o.sender.cfg.Logger.Warn("other nodes not notified", "app", key, "error", err)
+	}
+}
+
+// Sync takes over what other nodes have said of apps and lanes.
+func (o *Operator) Sync(ctx context.Context) {
+	changed, err := o.sender.health.Load(ctx)
+	if err != nil {
+		o.sender.cfg.Logger.Warn("apps' health not read", "error", err)
+		return
+	}
+	for _, a := range changed {
+		key := domain.LaneKey("app", a.App)
+		switch a.State {
+		case domain.HealthPaused:
+			o.engine.Pause(key, lane.Pause{Reason: domain.WaitAppPaused})
+		case domain.HealthBlocked:
+			o.engine.Pause(key, lane.Pause{Reason: domain.WaitAppBlocked, Until: a.NextProbeAt})
+		default:
+			o.engine.Resume(key)
+		}
+	}
+	raw, err := o.store.LaneReports(ctx)
+	if err != nil {
+		o.sender.cfg.Logger.Warn("lane reports not read", "error", err)
+		return
+	}
+	reports := make(map[string]domain.LaneReport, len(raw))
+	for key, text := range raw {
+		var r domain.LaneReport
+		if json.Unmarshal([]byte(text), &r) == nil {
+			reports[key] = r
+		}
+	}
+	o.mu.Lock()
+	o.reports = reports
+	o.mu.Unlock()
+}
+
+// report tells what is known of a lane: at once when it is ours, else what its
+// owner last said.
+func (o *Operator) report(key string) (domain.LaneReport, bool) {
+	if r, ok := o.engine.Report(key); ok {
+		return r, true
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	r, ok := o.reports[key]
+	if ok && !r.PausedUntil.IsZero() && r.PausedUntil.Before(time.Now()) {
+		r.PauseReason, r.PausedUntil = "", time.Time{}
+	}
+	return r, ok
+}
+
+// ReleaseMessage lets the held deliveries of a message go: somebody has decided
+// that a second copy is better than none.
+func (o *Operator) ReleaseMessage(ctx context.Context, id string) error {
+	lanes, err := o.store.Release(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, key := range lanes {
+		o.engine.Wake(ctx, key)
+	}
+	return nil
+}
+
+// Changed is called when an app's settings changed: its limits hold at once,
+// and what blocked it may be mended, so it is tried. A pause by hand stands.
 func (o *Operator) Changed(key string) {
+	if app, ok := o.sender.cfg.Apps.App(key); ok {
+		o.engine.Bound(domain.LaneKey("app", key), o.sender.Reconfigure(app))
+	}
 	if o.Health(key).State == domain.HealthBlocked {
 		o.sender.health.Resume(key)
 		o.engine.Resume(domain.LaneKey("app", key))
@@ -118,7 +202,7 @@ func (o *Operator) probe(ctx context.Context, app domain.App) error {
 	return nil
 }
 
-// Lanes shows every lane that has work or that this node owns.
+// Lanes shows every lane that has work or an owner.
 func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 	stats, err := o.store.LaneStats(ctx)
 	if err != nil {
@@ -127,10 +211,9 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 	out := make([]domain.LaneStatus, len(stats))
 	for i, s := range stats {
 		out[i] = domain.LaneStatus{LaneStats: s}
-		if live, ok := o.engine.Status(s.Lane); ok {
-			out[i].InFlight, out[i].Concurrency = live.InFlight, live.Width
-			out[i].PauseReason, out[i].PausedUntil = live.Pause.Reason, live.Pause.Until
-			if live.Pause.Reason == domain.WaitAppBlocked {
+		if r, ok := o.report(s.Lane); ok {
+			out[i].LaneReport = r
+			if r.PauseReason == domain.WaitAppBlocked {
 				out[i].Cause = o.Health(appOf(s.Lane)).Cause
 			}
 		}
@@ -139,7 +222,8 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 }
 
 // Explain completes a view with what only the owner's memory knows: a due
-// delivery in a stopped lane waits for the lane.
+// delivery in a stopped lane waits for the lane, and one that waits for a
+// member's budget has a turn.
 func (o *Operator) Explain(v *domain.MessageView) {
 	if v.State.Final() || len(v.Deliveries) == 0 {
 		return
@@ -147,16 +231,20 @@ func (o *Operator) Explain(v *domain.MessageView) {
 	now := time.Now()
 	for i := range v.Deliveries {
 		d := &v.Deliveries[i].Delivery
-		if d.State != domain.StateQueued || d.DueAt.After(now) || d.WaitReason == domain.WaitHeld {
+		if d.State != domain.StateQueued || d.WaitReason == domain.WaitHeld {
 			continue
 		}
-		reason, until, waits := o.engine.Waits(d.Lane)
-		if !waits {
-			d.WaitReason = domain.WaitNone
+		if turn, waits := o.engine.Turn(d); waits {
+			d.WaitReason, d.DueAt = domain.WaitMemberRate, turn
 			continue
 		}
-		d.WaitReason = reason
-		d.DueAt = until
+		if d.DueAt.After(now) {
+			continue
+		}
+		d.WaitReason = domain.WaitNone
+		if reason, until, waits := o.Waits(d.Lane); waits {
+			d.WaitReason, d.DueAt = reason, until
+		}
 	}
 	v.WaitReason, v.NextAttemptAt = domain.WaitNone, time.Time{}
 	for _, dv := range v.Deliveries {
@@ -168,4 +256,19 @@ func (o *Operator) Explain(v *domain.MessageView) {
 			v.WaitReason, v.NextAttemptAt = d.WaitReason, d.DueAt
 		}
 	}
+}
+
+// Waits says whether a lane is stopped now, on whichever node, why, and until
+// when (zero: until someone resumes it).
+func (o *Operator) Waits(key string) (domain.WaitReason, time.Time, bool) {
+	if reason, until, waits := o.engine.Waits(key); waits {
+		return reason, until, true
+	}
+	o.mu.RLock()
+	r := o.reports[key]
+	o.mu.RUnlock()
+	if r.PauseReason == "" || (!r.PausedUntil.IsZero() && r.PausedUntil.Before(time.Now())) || o.engine.Owns(key) {
+		return "", time.Time{}, false
+	}
+	return r.PauseReason, r.PausedUntil, true
 }

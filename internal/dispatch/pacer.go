@@ -2,10 +2,13 @@ package dispatch
 
 import (
 	"hash/maphash"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/lane"
 	"hongyan/internal/pace"
 	"hongyan/wecom"
 )
@@ -15,10 +18,27 @@ import (
 // messages go without the duplicate check: a rare twin is better than a loss.
 const recentBound = 1 << 20
 
+// longestDup is the longest window of WeCom's duplicate check.
+const longestDup = 4 * time.Hour
+
+// Directory tells who is behind departments, tags and everybody of an app.
+// known is false when it cannot say; then everybody is counted.
+type Directory interface {
+	Members(app string, departments, tags []string, all bool) (users []string, known bool)
+}
+
 // pacer holds what a lane must remember between calls.
 type pacer struct {
+	app       string
+	directory Directory // may be nil
+	// whole is set where the limit counts for the lane and not for its members:
+	// a robot, a group chat. It names the reason for waiting.
+	whole domain.WaitReason
+
 	mu      sync.Mutex
 	windows *pace.Windows
+	quota   pace.Quota
+	warned  time.Time // the day for which the quota's warning went out
 	seed    maphash.Seed
 	recent  map[uint64]time.Time // body → the end of its duplicate window
 	blind   time.Time            // until then the memory has gaps
@@ -27,58 +47,157 @@ type pacer struct {
 	lastBad time.Time            // of the last step of downs
 }
 
-func newPacer(l domain.AppLimits) *pacer {
-	return &pacer{
-		windows: pace.New(pace.Config{Limits: []pace.Limit{
-			{Count: orDefault(l.MemberPerMinute, pace.MemberPerMinute), Window: time.Minute},
-			{Count: orDefault(l.MemberPerHour, pace.MemberPerHour), Window: time.Hour},
-		}}),
-		seed: maphash.MakeSeed(), recent: map[uint64]time.Time{},
+// newPacer makes the counters of a lane with the limits of its kind.
+func newPacer(laneKey string, app domain.App, dir Directory) *pacer {
+	p := &pacer{app: app.Key, directory: dir, seed: maphash.MakeSeed(), recent: map[uint64]time.Time{}}
+	limits := pace.MemberLimits(app.Limits.MemberPerMinute, app.Limits.MemberPerHour)
+	switch kind, _, _ := strings.Cut(laneKey, ":"); kind {
+	case "robot":
+		p.whole, limits = domain.WaitRobotRate, pace.RobotLimits(0)
+	case "chat":
+		p.whole, limits = domain.WaitChatRate, pace.ChatLimits()
+	default:
+		p.quota.Allowed = pace.DayQuota(app.Accounts)
 	}
+	p.windows = pace.New(pace.Config{Limits: limits})
+	return p
 }
 
-func orDefault(n, def int) int {
-	if n <= 0 {
-		return def
-	}
-	return n
-}
-
-func (p *pacer) restore(now time.Time, sent []domain.SentRecord) {
+// limit applies changed limits; what was counted stays.
+func (p *pacer) limit(app domain.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var past []pace.Record
-	for _, r := range sent {
-		users, _, _, _ := wecom.Receivers(r.Body)
-		for _, u := range users {
-			past = append(past, pace.Record{User: u, At: r.At})
-		}
-		if len(p.recent) < recentBound {
-			p.recent[maphash.Bytes(p.seed, r.Body)] = r.At.Add(4 * time.Hour)
-		}
+	if p.whole == "" {
+		p.windows.SetLimits(pace.MemberLimits(app.Limits.MemberPerMinute, app.Limits.MemberPerHour))
+		p.quota.Allowed = pace.DayQuota(app.Accounts)
 	}
-	p.windows.Restore(now, past)
 }
 
-// admit books d's place in the members' windows, or says when there is one.
-func (p *pacer) admit(d *domain.Delivery, now time.Time) (time.Time, domain.WaitReason) {
-	users, _, _, _ := wecom.Receivers(d.Body)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var latest time.Time
-	for _, at := range p.windows.Next(now, users) {
-		if at.After(now) && at.After(latest) {
-			latest = at
+// receivers is whom a body is for.
+type receivers struct {
+	users   []string // by name
+	group   []string // behind departments, tags and everybody, where known
+	unknown bool     // there is a group and nobody knows who is in it
+}
+
+func (r *receivers) grouped() bool { return r.unknown || len(r.group) > 0 }
+
+func (p *pacer) receivers(body []byte) receivers {
+	if p.whole != "" {
+		return receivers{users: []string{""}}
+	}
+	users, parties, tags, all := wecom.Receivers(body)
+	r := receivers{users: users}
+	if !all && len(parties)+len(tags) == 0 {
+		return r
+	}
+	r.unknown = true
+	if p.directory != nil {
+		if group, known := p.directory.Members(p.app, parties, tags, all); known {
+			r.group, r.unknown = group, false
 		}
 	}
-	if !latest.IsZero() {
-		return latest, domain.WaitMemberRate
+	return r
+}
+
+// persons is what a call costs of the day's quota.
+func (r *receivers) persons(d *domain.Delivery) int {
+	if r.unknown {
+		return max(d.Recipients, 1)
 	}
-	p.windows.Record(now, users)
+	return len(r.users) + len(r.group)
+}
+
+// admit books d's place in the limits, or says when there is one.
+func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn bool) {
+	r := p.receivers(d.Body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := r.persons(d); !p.quota.Fits(now, n) {
+		return lane.Admission{
+			Until: pace.NextDay(now), Reason: domain.WaitAppQuota, All: p.quota.Used(now) >= p.quota.Allowed,
+		}, false
+	}
+	if until := p.groupFree(&r, now); until.After(now) {
+		return lane.Admission{Until: until, Reason: p.reason()}, false
+	}
+	if a := p.usersFree(&r, now); !a.Until.IsZero() {
+		return a, false
+	}
+	p.windows.Record(now, r.users)
+	p.windows.Record(now, r.group)
+	if r.unknown {
+		p.windows.RecordAll(now)
+	}
 	if d.DupInterval < 0 {
 		d.DupInterval = p.duplicateCheck(d, now)
 	}
-	return time.Time{}, domain.WaitNone
+	return lane.Admission{}, p.quota.Add(now, r.persons(d))
+}
+
+func (p *pacer) reason() domain.WaitReason {
+	if p.whole != "" {
+		return p.whole
+	}
+	return domain.WaitMemberRate
+}
+
+// groupFree says when everybody in a group may get one more message: a group
+// is one call and cannot be divided.
+func (p *pacer) groupFree(r *receivers, now time.Time) time.Time {
+	if r.unknown {
+		return p.windows.NextAll(now)
+	}
+	latest := now
+	for _, at := range p.windows.Next(now, r.group) {
+		if at.After(latest) {
+			latest = at
+		}
+	}
+	return latest
+}
+
+// usersFree says which of the users have no budget and when the first of them
+// has again.
+func (p *pacer) usersFree(r *receivers, now time.Time) lane.Admission {
+	var blocked []string
+	var first, last time.Time
+	var firstUser, lastUser string
+	for _, u := range r.users {
+		at := p.windows.NextOne(now, u, 0)
+		if !at.After(now) {
+			continue
+		}
+		blocked = append(blocked, u)
+		if first.IsZero() || at.Before(first) {
+			first, firstUser = at, u
+		}
+		if at.After(last) {
+			last, lastUser = at, u
+		}
+	}
+	switch {
+	case len(blocked) == 0:
+		return lane.Admission{}
+	case r.grouped():
+		return lane.Admission{Until: last, Reason: p.reason(), Member: lastUser}
+	case len(blocked) < len(r.users):
+		return lane.Admission{Until: first, Reason: p.reason(), Member: firstUser, Later: blocked}
+	default:
+		return lane.Admission{Until: first, Reason: p.reason(), Member: firstUser}
+	}
+}
+
+func (p *pacer) next(member string, now time.Time, ahead int) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.windows.NextOne(now, member, ahead)
+}
+
+func (p *pacer) free(member string, now time.Time) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.windows.Free(now, member)
 }
 
 // duplicateCheck decides, once and before the first attempt, whether WeCom
@@ -91,7 +210,7 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, now time.Time) int {
 	}
 	if len(p.recent) >= recentBound {
 		clear(p.recent)
-		p.blind = now.Add(4 * time.Hour)
+		p.blind = now.Add(longestDup)
 	}
 	h := maphash.Bytes(p.seed, d.Body)
 	until, seen := p.recent[h]
@@ -131,19 +250,78 @@ func (p *pacer) overQuota() int {
 	return p.quotas
 }
 
-// landed corrects the members' windows once a call has ended: what certainly
-// did not reach WeCom is taken back, and a slow call counts from its end, for
-// WeCom counted it somewhere in between.
+// landed corrects the counters once a call has ended: what WeCom did not take
+// is given back, and a slow call counts from its end, for WeCom counted it
+// somewhere in between.
 func (p *pacer) landed(d *domain.Delivery, class wecom.Class, took time.Duration) {
-	if class != wecom.ClassNotSent && took < 200*time.Millisecond {
+	taken := class == wecom.ClassOK || class == wecom.ClassAmbiguous || class == wecom.ClassTransient
+	if taken && took < 200*time.Millisecond {
 		return // inside the windows' margin
 	}
-	users, _, _, _ := wecom.Receivers(d.Body)
+	r := p.receivers(d.Body)
+	all := append(slices.Clone(r.users), r.group...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if class == wecom.ClassNotSent {
-		p.windows.Forget(users, d.StartedAt)
+	if taken {
+		p.windows.Move(all, d.StartedAt, d.StartedAt.Add(took))
 		return
 	}
-	p.windows.Move(users, d.StartedAt, d.StartedAt.Add(took))
+	p.windows.Forget(all, d.StartedAt)
+	if r.unknown {
+		p.windows.ForgetAll(d.StartedAt)
+	}
+	p.quota.Add(d.StartedAt.Add(took), -r.persons(d))
 }
+
+// report adds the use of the limits.
+func (p *pacer) report(now time.Time, r *domain.LaneReport) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := map[string]domain.HotMember{}
+	for _, h := range r.Hot {
+		waiting[strings.ToLower(h.ID)] = h
+	}
+	limits := p.windows.Limits()
+	names := []string{"member_minute", "member_hour"}
+	if p.whole != "" {
+		names = []string{"minute", "day"}
+	}
+	busiest := p.windows.Busiest(now, 10)
+	for i, l := range limits {
+		var most int
+		for _, b := range busiest {
+			most = max(most, b.Used[i])
+		}
+		r.Used = append(r.Used, domain.WindowUse{Name: names[min(i, len(names)-1)], Used: int64(most), Limit: int64(l.Count)})
+	}
+	if p.quota.Allowed > 0 {
+		r.Used = append(r.Used, domain.WindowUse{Name: appDay, Used: p.quota.Used(now), Limit: p.quota.Allowed})
+	}
+	if p.whole != "" {
+		r.Hot = nil
+		return
+	}
+	for _, b := range busiest {
+		h, known := waiting[b.User]
+		if !known && len(r.Hot) >= 10 {
+			continue
+		}
+		h.ID, h.Minute = b.User, b.Used[0]
+		if len(b.Used) > 1 {
+			h.Hour = b.Used[1]
+		}
+		if !known {
+			r.Hot = append(r.Hot, h)
+			continue
+		}
+		for i := range r.Hot {
+			if strings.EqualFold(r.Hot[i].ID, b.User) {
+				h.ID = r.Hot[i].ID
+				r.Hot[i] = h
+			}
+		}
+	}
+}
+
+// appDay names the day's quota in reports.
+const appDay = "app_day"

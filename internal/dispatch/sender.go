@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -23,23 +22,29 @@ type Apps interface {
 
 // History tells what was sent before this node owned the lane.
 type History interface {
-	SentSince(ctx context.Context, lane string, since time.Time) ([]domain.SentRecord, error)
+	EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error)
+	SentPersons(ctx context.Context, lane string, since time.Time) (int64, error)
 }
 
 // Config sets up a Sender.
 type Config struct {
-	Apps    Apps
-	History History
-	Tokens  TokenStore
-	Share   TokenShare // may be nil
-	Media   MediaStore
-	Health  HealthStore
-	Node    string
-	Agent   string // User-Agent
-	Logger  *slog.Logger
+	Apps      Apps
+	History   History
+	Directory Directory // may be nil: then departments, tags and everybody count for all
+	IDs       *domain.IDs
+	Tokens    TokenStore
+	Share     TokenShare // may be nil
+	Media     MediaStore
+	Health    HealthStore
+	Node      string
+	Agent     string // User-Agent
+	Logger    *slog.Logger
 
 	OnAttempt func(app, class string, took time.Duration) // for metrics; may be nil
 	OnToken   func(app, result string)                    // may be nil
+	OnQuota   func(app string, used, allowed int64)       // 80 % of the day's quota is used; may be nil
+	// Transport replaces the HTTP client of an app, for tests; may be nil.
+	Transport func(app domain.App) (*http.Client, error)
 }
 
 // Sender sends the deliveries of app lanes. Safe for concurrent use.
@@ -49,7 +54,7 @@ type Sender struct {
 	media  *mediaCache
 	health *Health
 
-	mu      sync.Mutex
+	mu      sync.RWMutex
 	clients map[string]*wecom.Client // by base URL and proxy
 	pacers  map[string]*pacer        // by lane
 }
@@ -58,6 +63,17 @@ type Sender struct {
 func New(cfg Config) *Sender {
 	if cfg.OnAttempt == nil {
 		cfg.OnAttempt = func(string, string, time.Duration) {}
+	}
+	if cfg.OnQuota == nil {
+		cfg.OnQuota = func(string, int64, int64) {}
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = func(app domain.App) (*http.Client, error) {
+			return wecom.NewHTTPClient(wecom.TransportOptions{Proxy: app.Proxy})
+		}
+	}
+	if cfg.IDs == nil {
+		cfg.IDs = &domain.IDs{}
 	}
 	s := &Sender{cfg: cfg, clients: map[string]*wecom.Client{}, pacers: map[string]*pacer{}}
 	s.tokens = NewTokens(cfg.Tokens, cfg.Share, s.fetchToken, cfg.Node, cfg.Logger, cfg.OnToken)
@@ -75,16 +91,19 @@ func (s *Sender) Tokens() *Tokens { return s.tokens }
 // Client returns the WeCom client for an app's base URL and proxy.
 func (s *Sender) Client(app domain.App) (*wecom.Client, error) {
 	key := app.BaseURL + "|" + app.Proxy
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.clients[key]; c != nil {
+	s.mu.RLock()
+	c := s.clients[key]
+	s.mu.RUnlock()
+	if c != nil {
 		return c, nil
 	}
-	hc, err := wecom.NewHTTPClient(wecom.TransportOptions{Proxy: app.Proxy})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hc, err := s.cfg.Transport(app)
 	if err != nil {
 		return nil, err
 	}
-	c, err := wecom.NewClient(wecom.Options{BaseURL: app.BaseURL, HTTP: hc, UserAgent: s.cfg.Agent})
+	c, err = wecom.NewClient(wecom.Options{BaseURL: app.BaseURL, HTTP: hc, UserAgent: s.cfg.Agent})
 	if err != nil {
 		return nil, err
 	}
@@ -105,40 +124,6 @@ func (s *Sender) fetchToken(ctx context.Context, app domain.App) (wecom.Token, e
 
 // appOf returns the app key of an app lane.
 func appOf(laneKey string) string { return strings.TrimPrefix(laneKey, "app:") }
-
-// Open is part of lane.Sender.
-func (s *Sender) Open(ctx context.Context, laneKey string) (int, lane.Pause, error) {
-	app, _ := s.cfg.Apps.App(appOf(laneKey))
-	p := newPacer(app.Limits)
-	sent, err := s.cfg.History.SentSince(ctx, laneKey, time.Now().Add(-time.Hour))
-	if err != nil {
-		return 0, lane.Pause{}, fmt.Errorf("read what was sent: %w", err)
-	}
-	p.restore(time.Now(), sent)
-	s.mu.Lock()
-	s.pacers[laneKey] = p
-	s.mu.Unlock()
-	width := app.Limits.Concurrency
-	if width <= 0 {
-		width = 16
-	}
-	var pause lane.Pause
-	if h := s.health.Of(app.Key); h.State == domain.HealthPaused {
-		pause = lane.Pause{Reason: domain.WaitAppPaused}
-	}
-	return width, pause, nil
-}
-
-// Admit is part of lane.Sender.
-func (s *Sender) Admit(d *domain.Delivery, now time.Time) (time.Time, domain.WaitReason) {
-	s.mu.Lock()
-	p := s.pacers[d.Lane]
-	s.mu.Unlock()
-	if p == nil {
-		return time.Time{}, domain.WaitNone
-	}
-	return p.admit(d, now)
-}
 
 // wire is what goes to WeCom: the frozen body with the duplicate check that
 // was decided before the first attempt.
@@ -358,15 +343,4 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		s.health.OK(app.Key)
 		return lane.Control{Success: true, Clear: true}
 	}
-}
-
-func (s *Sender) pacer(laneKey string) *pacer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.pacers[laneKey]
-	if p == nil {
-		p = newPacer(domain.AppLimits{})
-		s.pacers[laneKey] = p
-	}
-	return p
 }

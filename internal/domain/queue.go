@@ -185,13 +185,12 @@ type LaneShare struct {
 // Notice tells other nodes that something has changed. It is a hint: what it
 // says is always in the database too.
 type Notice struct {
-	Kind string // NoticeLane, NoticeApp, NoticeConfig
-	Key  string // lane or app; empty for NoticeConfig
+	Kind string // NoticeLane or NoticeApp
+	Key  string // lane or app
 }
 
 // The kinds of notices.
 const (
-	NoticeLane   = "lane"   // a lane has new work, or a new owner
-	NoticeApp    = "app"    // an app's health was changed by a person
-	NoticeConfig = "config" // resources or keys changed
+	NoticeLane = "lane" // a lane has new work, or a new owner
+	NoticeApp  = "app"  // an app's health was changed by a person
 )

@@ -90,13 +90,22 @@ type Policy struct {
 	OnUncertain     string      `json:"on_uncertain,omitempty"`     // retry, hold, drop
 	DuplicateWindow string      `json:"duplicate_window,omitempty"` // default 30m, at most 4h
 	IdempotencyKey  string      `json:"idempotency_key,omitempty"`  // "required": refuse requests without the header
+	Weight          int         `json:"weight,omitempty"`           // share among scenes of one priority, 1 (default) to 100
+	AvoidPeak       bool        `json:"avoid_peak,omitempty"`       // normal and low ones keep away from the minutes 0 and 30
 }
 
-// Digest merges messages with the same key inside a window.
+// Digest merges messages with the same key for the same people inside a window.
 type Digest struct {
-	Key    string `json:"key,omitempty"`
+	Key    string `json:"key,omitempty"` // template over data; empty: one group for the scene
 	Window string `json:"window"`
 	First  string `json:"first,omitempty"` // now (default) or wait
+	// Closes is a template; a message for which it gives true ends the window
+	// and goes out at once, with what waited in it: a recovery.
+	Closes string `json:"closes,omitempty"`
+	// Content is what a digest looks like, in the form of a scene's content; its
+	// templates see count, first, last, more, scene and items with title, text,
+	// reference and at. Empty: a text that lists them.
+	Content json.RawMessage `json:"content,omitempty"`
 }
 
 // QuietHours hold messages back until the next morning.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/plan"
+	"hongyan/internal/scene"
 	"hongyan/wecom"
 )
 
@@ -23,6 +25,7 @@ type draft struct {
 	onUncertain string
 	dupWindow   int // seconds
 	sceneKey    string
+	merging     *plan.Merging // nil: never merged
 	version     int
 }
 
@@ -129,7 +132,26 @@ func (in *Intake) sceneDraft(ctx context.Context, by domain.Caller, req *domain.
 	if d.to.Empty() {
 		d.to = s.To
 	}
-	return d, nil
+	d.merging, err = merging(ctx, live, req.DigestKey)
+	return d, err
+}
+
+// merging applies the scene's digest policy; the key of the request beats the
+// scene's.
+func merging(ctx context.Context, live *scene.Live, key string) (*plan.Merging, error) {
+	p := live.Scene.Policy.Digest
+	if p == nil {
+		return nil, nil
+	}
+	window, err := time.ParseDuration(p.Window)
+	if err != nil {
+		return nil, nil // refused when the scene is saved
+	}
+	own, closes, err := live.Merging(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &plan.Merging{Key: firstOf(key, own), Window: window, Wait: p.First == "wait", Closes: closes}, nil
 }
 
 func (in *Intake) directDraft(by domain.Caller, req *domain.SendRequest) (draft, error) {

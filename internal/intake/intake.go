@@ -108,6 +108,7 @@ func (in *Intake) prepare(ctx context.Context, by domain.Caller, req domain.Send
 		Safe: req.Safe, EnableIDTrans: req.EnableIDTrans, Overflow: draft.overflow,
 		DupWindow: draft.dupWindow, OnUncertain: draft.onUncertain, Priority: draft.priority,
 		Now: now, SendAt: t.sendAt, ExpiresAt: t.expiresAt, QuietHours: draft.policy.QuietHours, Media: media,
+		Scene: draft.sceneKey, Merging: draft.merging, AvoidPeak: draft.policy.AvoidPeak,
 	})
 	if err != nil {
 		return prepared{}, err
@@ -134,5 +135,11 @@ func (in *Intake) prepare(ctx context.Context, by domain.Caller, req domain.Send
 		states[i] = d.State
 	}
 	m.State = domain.Combine(states)
+	switch {
+	case draft.merging != nil:
+		m.DigestKey = draft.merging.Key
+	case req.DigestKey != "":
+		planned.Warnings = append(planned.Warnings, "digest_key has no effect: the scene has no digest policy")
+	}
 	return prepared{message: m, deliveries: planned.Deliveries, recipients: planned.Recipients, warnings: planned.Warnings}, nil
 }

@@ -17,13 +17,12 @@ type Config struct {
 	Lease   time.Duration // 9 s: a crashed node's lanes are taken over within 12
 	Buffer  int           // due deliveries kept in memory per lane, 4096
 	Logger  *slog.Logger
-	Weight  func(scene string) int               // a scene's share among those of its priority, 1 to 100; default 1 each
-	Digests Digester                             // nil: nothing is merged
-	OnWait  func(reason domain.WaitReason)       // for metrics
-	OnFinal func(messageID string)               // a delivery of it has ended; may be nil
-	Notices <-chan domain.Notice                 // what other nodes announce; may be nil
-	OnBeat  func(ctx context.Context)            // every heartbeat, and on a notice that is not of lanes; may be nil
-	OnOther func(context.Context, domain.Notice) // notices that are not of lanes; may be nil
+	Weight  func(scene string) int         // a scene's share among those of its priority, 1 to 100; default 1 each
+	Digests Digester                       // nil: nothing is merged
+	OnWait  func(reason domain.WaitReason) // for metrics
+	OnFinal func(messageID string)         // a delivery of it has ended; may be nil
+	Notices <-chan domain.Notice           // what other nodes announce; may be nil
+	OnBeat  func(ctx context.Context)      // at every heartbeat, and on notices that are not of lanes; may be nil
 }
 
 func (c Config) withDefaults() Config {
@@ -47,9 +46,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnBeat == nil {
 		c.OnBeat = func(context.Context) {}
-	}
-	if c.OnOther == nil {
-		c.OnOther = func(context.Context, domain.Notice) {}
 	}
 	return c
 }
@@ -279,6 +275,9 @@ func (e *Engine) Report(key string) (domain.LaneReport, bool) {
 	}
 	return l.report(time.Now()), true
 }
+
+// Owns reports whether this node has the lane.
+func (e *Engine) Owns(key string) bool { return e.have(key) != nil }
 
 // Waits says whether a lane of this node is stopped now, why, and until when
 // (zero: until someone resumes it).

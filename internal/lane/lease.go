@@ -287,9 +287,9 @@ func (e *Engine) hear() {
 			for _, l := range e.mine() {
 				l.look()
 			}
-			e.cfg.OnOther(ctx, n)
+			e.cfg.OnBeat(ctx)
 		default:
-			e.cfg.OnOther(ctx, n)
+			e.cfg.OnBeat(ctx)
 		}
 		cancel()
 	}

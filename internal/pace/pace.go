@@ -26,10 +26,8 @@ type Limit struct {
 
 // Defaults of [Config].
 const (
-	MemberPerMinute = 30
-	MemberPerHour   = 1000
-	DefaultMargin   = time.Second
-	DefaultMembers  = 200_000
+	DefaultMargin  = time.Second
+	DefaultMembers = 200_000
 )
 
 // Config says what is allowed. The zero value takes WeCom's limits for one
@@ -44,9 +42,8 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Limits == nil {
-		c.Limits = []Limit{{MemberPerMinute, time.Minute}, {MemberPerHour, time.Hour}}
+		c.Limits = MemberLimits(0, 0)
 	}
-	c.Limits = slices.DeleteFunc(slices.Clone(c.Limits), func(l Limit) bool { return l.Count <= 0 || l.Window <= 0 })
 	if c.Margin == 0 {
 		c.Margin = DefaultMargin
 	}
@@ -88,12 +85,23 @@ type member struct{ at []int64 }
 func New(cfg Config) *Windows {
 	cfg = cfg.withDefaults()
 	w := &Windows{margin: cfg.Margin.Microseconds(), max: cfg.Members, members: map[string]*member{}}
-	for _, l := range cfg.Limits {
-		w.limits = append(w.limits, limit{l.Count, (l.Window + cfg.Margin).Microseconds()})
-		w.keep = max(w.keep, (l.Window + cfg.Margin).Microseconds())
+	w.SetLimits(cfg.Limits)
+	return w
+}
+
+// SetLimits changes what is allowed. What was counted stays; a limit that is
+// raised or widened counts only what was remembered under the old ones.
+func (w *Windows) SetLimits(limits []Limit) {
+	w.limits, w.keep, w.most = nil, 0, 0
+	for _, l := range limits {
+		if l.Count <= 0 || l.Window <= 0 {
+			continue
+		}
+		window := l.Window.Microseconds() + w.margin
+		w.limits = append(w.limits, limit{l.Count, window})
+		w.keep = max(w.keep, window)
 		w.most = max(w.most, l.Count)
 	}
-	return w
 }
 
 // Next gives for each user the earliest time, not before now, at which one more

@@ -60,7 +60,18 @@ type Input struct {
 	SendAt        time.Time // zero: at once
 	ExpiresAt     time.Time
 	QuietHours    *domain.QuietHours
+	Scene         string   // key, or empty
+	Merging       *Merging // nil: never merged with others
+	AvoidPeak     bool
 	Media         MediaResolver // nil: media objects are refused
+}
+
+// Merging is how a message may be merged with others of its scene.
+type Merging struct {
+	Key    string
+	Window time.Duration
+	Wait   bool // also the first of a window waits
+	Closes bool // it ends the window
 }
 
 // Planned is the outcome.
@@ -123,7 +134,12 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 				ID: p.ids.New(domain.PrefixDelivery), MessageID: in.MessageID, Lane: domain.LaneKey("app", in.App.Key),
 				Priority: in.Priority, State: state, WaitReason: reason, DueAt: due, ExpiresAt: in.ExpiresAt,
 				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: in.DupWindow,
-				OnUncertain: in.OnUncertain, Recipients: b.count(), CreatedAt: in.Now,
+				OnUncertain: in.OnUncertain, Recipients: b.count(), CreatedAt: in.Now, Scene: in.Scene,
+			}
+			d.Handling.AvoidPeak = in.AvoidPeak && in.Priority >= domain.PriorityNormal
+			if m := in.Merging; m != nil {
+				d.Digest = domain.DigestGroup(in.Scene, b.name(), m.Key)
+				d.Handling.Window, d.Handling.Wait, d.Handling.Closes = int(m.Window.Seconds()), m.Wait, m.Closes
 			}
 			if len(out.Recipients) < cap(out.Recipients) {
 				out.Recipients = b.recipients(out.Recipients, in.MessageID, d.ID)

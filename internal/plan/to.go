@@ -20,6 +20,19 @@ func (b *batch) count() int {
 	return len(b.users) + len(b.parties) + len(b.tags)
 }
 
+// name is the same for equal sets in equal order: merged messages must be for
+// the same people.
+func (b *batch) name() string {
+	if b.all {
+		return "@all"
+	}
+	name := strings.Join(b.users, "|")
+	if len(b.parties)+len(b.tags) > 0 {
+		name += "/" + strings.Join(b.parties, "|") + "/" + strings.Join(b.tags, "|")
+	}
+	return name
+}
+
 func (b *batch) recipients(dst []domain.Recipient, message, delivery string) []domain.Recipient {
 	add := func(kind domain.RecipientKind, ids ...string) {
 		for _, id := range ids {

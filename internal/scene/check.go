@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
-	"hongyan/internal/render"
+	"hongyan/internal/pace"
 	"hongyan/wecom"
 )
 
@@ -92,8 +92,10 @@ func checkPolicy(p domain.Policy) []domain.FieldError {
 		}
 		duration("/policy/digest/window", d.Window, time.Second, maxDigest)
 		enum("/policy/digest/first", d.First, "now", "wait")
-		_, wrong := render.Compile(render.AppendString(nil, d.Key), render.Config{Pointer: "/policy/digest/key"})
-		bad = append(bad, wrong...)
+		bad = append(bad, checkDigestContent(d.Content)...)
+	}
+	if p.Weight < 0 || p.Weight > pace.MaxWeight {
+		bad = append(bad, field("/policy/weight", "range", "must be between 1 and 100", "choose a weight in that range", 1, pace.MaxWeight))
 	}
 	if q := p.QuietHours; q != nil {
 		for pointer, v := range map[string]string{"/policy/quiet_hours/from": q.From, "/policy/quiet_hours/to": q.To} {

@@ -48,6 +48,8 @@ type compiled struct {
 	kind      wecom.Kind
 	schema    *jsonschema.Schema // nil: any object
 	template  *render.Template
+	merging   *render.Template // key and closes of the digest; nil: nothing is merged
+	digest    domain.Digest    // what merging was made from
 }
 
 // Live is a version of a scene, ready for one request. It is not safe for
@@ -88,7 +90,7 @@ func (s *Scenes) live(sc domain.Scene, version int) (*Live, error) {
 	s.mu.RUnlock()
 	// The bytes are compared too: a scene that was deleted and made anew may
 	// count its versions from one again.
-	if c == nil || c.version != version || !bytes.Equal(c.content, sc.Content) || !bytes.Equal(c.variables, sc.Variables) {
+	if c == nil || c.version != version || !bytes.Equal(c.content, sc.Content) || !bytes.Equal(c.variables, sc.Variables) || !c.merges(sc.Policy.Digest) {
 		live, err := s.Compile(sc, version)
 		if err != nil {
 			return nil, err
@@ -128,7 +130,13 @@ func compile(sc domain.Scene) (*compiled, []domain.FieldError) {
 	}
 	schema, wrong := compileSchema(sc.Variables)
 	c.schema = schema
-	return c, append(bad, wrong...)
+	bad = append(bad, wrong...)
+	if d := sc.Policy.Digest; d != nil {
+		c.digest = *d
+		c.merging, wrong = compileMerging(*d)
+		bad = append(bad, wrong...)
+	}
+	return c, bad
 }
 
 // split takes {"type":"text","text":{…}} apart.
@@ -239,17 +247,21 @@ func (l *Live) Render(ctx context.Context, data json.RawMessage) (json.RawMessag
 			return nil, "", domain.Invalid(bad...)
 		}
 	}
-	s := &l.Scene
-	about := map[string]any{"key": s.Key, "title": s.Title}
-	if s.Code != nil {
-		about["code"] = int64(*s.Code)
-	}
-	root := map[string]any{"data": l.data, "scene": about, "now": time.Now().UTC().Format(time.RFC3339)}
+	root := map[string]any{"data": l.data, "scene": about(l.Scene), "now": time.Now().UTC().Format(time.RFC3339)}
 	out, err := l.compiled.template.Execute(ctx, root)
 	if err != nil {
 		return nil, "", atScene(err)
 	}
 	return out, l.compiled.kind, nil
+}
+
+// about is what a template sees of its scene.
+func about(s domain.Scene) map[string]any {
+	out := map[string]any{"key": s.Key, "title": s.Title}
+	if s.Code != nil {
+		out["code"] = int64(*s.Code)
+	}
+	return out
 }
 
 // same reports whether two slices are the very same bytes.

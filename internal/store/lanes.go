@@ -215,6 +215,21 @@ func (s *Store) OrphanLanes(ctx context.Context, node string) ([]string, error) 
 	return out, s.readError("list lanes without an owner", err)
 }
 
+// LaneReports returns what the owners have last said of their lanes, at most
+// 10,000.
+func (s *Store) LaneReports(ctx context.Context) (map[string]string, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	out := map[string]string{}
+	_, err := collect(ctx, q, `SELECT key, status FROM lanes WHERE status <> '' ORDER BY key LIMIT 10000`, nil, func(r rows) (struct{}, error) {
+		var key, status string
+		err := r.Scan(&key, &status)
+		out[key] = status
+		return struct{}{}, err
+	})
+	return out, s.readError("read the lanes' reports", err)
+}
+
 // LaneStats describes every lane that was ever owned or has open deliveries,
 // by key. It reads all open rows: ask for it every few seconds, not more.
 func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {

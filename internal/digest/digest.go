@@ -1,0 +1,256 @@
+// Package digest writes the message that stands for several: one delivery to
+// the people that all of them were for, and a list of what they said.
+package digest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/render"
+	"hongyan/wecom"
+)
+
+const (
+	// textBytes is WeCom's limit for a text (message/send, document 90236).
+	textBytes = 2048
+	// lineBytes bounds one line, so that a few long titles do not push out the rest.
+	lineBytes = 240
+	source    = "digest"
+)
+
+// Apps gives the live configuration of apps.
+type Apps interface {
+	App(key string) (domain.App, bool)
+}
+
+// Scenes renders a scene's own look of a digest.
+type Scenes interface {
+	RenderDigest(ctx context.Context, key string, root map[string]any) (content json.RawMessage, kind wecom.Kind, ok bool, err error)
+}
+
+// Config sets up a Composer; all fields are required.
+type Config struct {
+	Apps   Apps
+	Scenes Scenes
+	IDs    *domain.IDs
+}
+
+// Composer writes digests. Safe for concurrent use.
+type Composer struct{ cfg Config }
+
+// New makes a Composer.
+func New(cfg Config) *Composer { return &Composer{cfg} }
+
+// Digest composes one message with one delivery out of items, which share lane,
+// scene and receivers. It is as urgent as the most urgent of them and expires
+// with the last.
+func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain.Submission, error) {
+	if len(items) == 0 {
+		return domain.Submission{}, errors.New("compose a digest: nothing to merge")
+	}
+	first := &items[0].Delivery
+	appKey := strings.TrimPrefix(first.Lane, "app:")
+	app, ok := c.cfg.Apps.App(appKey)
+	if !ok {
+		return domain.Submission{}, fmt.Errorf("compose a digest: there is no app %q", appKey)
+	}
+	content, kind, title, text, err := c.content(ctx, items)
+	if err != nil {
+		return domain.Submission{}, fmt.Errorf("compose a digest: %w", err)
+	}
+	users, parties, tags, all := wecom.Receivers(first.Body)
+	now := time.Now().UTC()
+	m := domain.Message{
+		ID: c.cfg.IDs.New(domain.PrefixMessage), Source: source, Scene: first.Scene, App: appKey, Type: string(kind),
+		Title: title, Text: text, State: domain.StateQueued, CreatedAt: now, Priority: first.Priority, Deliveries: 1,
+	}
+	d := domain.Delivery{
+		ID: c.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: first.Lane, State: domain.StateQueued, DueAt: now, CreatedAt: now,
+		Priority: first.Priority, Scene: first.Scene, DupInterval: -1, DupWindow: first.DupWindow, OnUncertain: first.OnUncertain,
+		Digest: domain.DigestMark + first.Digest, Handling: domain.Handling{Window: first.Handling.Window},
+	}
+	for i := range items {
+		it := &items[i].Delivery
+		d.Priority = min(d.Priority, it.Priority)
+		if it.ExpiresAt.After(d.ExpiresAt) {
+			d.ExpiresAt = it.ExpiresAt
+		}
+	}
+	m.Priority, m.ExpiresAt = d.Priority, d.ExpiresAt
+	to := domain.To{Users: users, Departments: parties, Tags: tags, All: all}
+	d.Body, err = body(to, app.AgentID, kind, content)
+	if err != nil {
+		return domain.Submission{}, fmt.Errorf("compose a digest: %w", err)
+	}
+	rs := recipients(to, m.ID, d.ID)
+	d.Recipients, m.Recipients = len(rs), len(rs)
+	m.Request, err = json.Marshal(domain.SendRequest{App: appKey, Type: &domain.TypeRef{Name: string(kind)}, Content: content, To: to})
+	return domain.Submission{Messages: []domain.Message{m}, Deliveries: []domain.Delivery{d}, Recipients: rs}, err
+}
+
+// body writes the request in the order of fields that plan uses.
+func body(to domain.To, agent int64, kind wecom.Kind, content json.RawMessage) ([]byte, error) {
+	b := []byte{'{'}
+	for _, l := range []struct {
+		name string
+		ids  []string
+	}{{"touser", users(to)}, {"toparty", to.Departments}, {"totag", to.Tags}} {
+		if len(l.ids) > 0 {
+			b = append(render.AppendString(b, l.name), ':')
+			b = append(render.AppendString(b, strings.Join(l.ids, "|")), ',')
+		}
+	}
+	b = append(b, `"msgtype":`...)
+	b = render.AppendString(b, string(kind))
+	b = append(b, `,"agentid":`...)
+	b = strconv.AppendInt(b, agent, 10)
+	b = append(b, ',')
+	b = render.AppendString(b, string(kind))
+	b = append(append(b, ':'), content...)
+	b = append(b, '}')
+	if !json.Valid(b) {
+		return nil, errors.New("the content is not JSON")
+	}
+	return b, nil
+}
+
+func users(to domain.To) []string {
+	if to.All {
+		return []string{"@all"}
+	}
+	return to.Users
+}
+
+func recipients(to domain.To, messageID, deliveryID string) []domain.Recipient {
+	var out []domain.Recipient
+	add := func(kind domain.RecipientKind, ids []string) {
+		for _, id := range ids {
+			out = append(out, domain.Recipient{MessageID: messageID, DeliveryID: deliveryID, Kind: kind, ID: id, Outcome: domain.OutcomeWaiting})
+		}
+	}
+	if to.All {
+		add(domain.KindAll, []string{"@all"})
+		return out
+	}
+	add(domain.KindUser, to.Users)
+	add(domain.KindDepartment, to.Departments)
+	add(domain.KindTag, to.Tags)
+	return out
+}
+
+// content renders the scene's own digest, or lists the messages as a text.
+func (c *Composer) content(ctx context.Context, items []domain.Mergeable) (content json.RawMessage, kind wecom.Kind, title, text string, err error) {
+	list, heading := lines(items)
+	text = strings.Join(append([]string{heading}, list...), "\n")
+	if scene := items[0].Delivery.Scene; scene != "" {
+		content, kind, ok, err := c.cfg.Scenes.RenderDigest(ctx, scene, root(items, list))
+		if err != nil {
+			return nil, "", "", "", err
+		}
+		if ok {
+			return content, kind, heading, clip(text, 4096), nil
+		}
+	}
+	content, err = json.Marshal(struct {
+		Content string `json:"content"`
+	}{fit(heading, list, len(items))})
+	return content, wecom.KindText, heading, clip(text, 4096), err
+}
+
+// lines gives one line per different title, with how often it came, in the
+// order of their first appearance, and the heading above them.
+func lines(items []domain.Mergeable) (list []string, heading string) {
+	count := map[string]int{}
+	seen := map[string]bool{} // a message of several parts counts once
+	var order []string
+	for i := range items {
+		if seen[items[i].Delivery.MessageID] {
+			continue
+		}
+		seen[items[i].Delivery.MessageID] = true
+		t := clip(oneLine(items[i].Title), lineBytes)
+		if t == "" {
+			t = clip(oneLine(items[i].Text), lineBytes)
+		}
+		if count[t]++; count[t] == 1 {
+			order = append(order, t)
+		}
+	}
+	for _, t := range order {
+		if n := count[t]; n > 1 {
+			t += " ×" + strconv.Itoa(n)
+		}
+		list = append(list, "· "+t)
+	}
+	from, to := items[0].CreatedAt, items[0].CreatedAt
+	for i := range items {
+		if at := items[i].CreatedAt; at.Before(from) {
+			from = at
+		} else if at.After(to) {
+			to = at
+		}
+	}
+	const clock = "15:04:05"
+	zone := time.FixedZone("UTC+8", 8*3600)
+	return list, fmt.Sprintf("%d 条消息合并 %s–%s", len(seen), from.In(zone).Format(clock), to.In(zone).Format(clock))
+}
+
+// fit takes as many lines as a text may hold and says how many are left out:
+// they stay findable as the messages that were merged.
+func fit(heading string, list []string, total int) string {
+	var b strings.Builder
+	b.WriteString(heading)
+	for i, l := range list {
+		more := fmt.Sprintf("\n… 另有 %d 类，共 %d 条", len(list)-i, total)
+		if room := textBytes - b.Len() - len(more); 1+len(l) > room && !(i == len(list)-1 && 1+len(l) <= textBytes-b.Len()) {
+			b.WriteString(more)
+			break
+		}
+		b.WriteString("\n" + l)
+	}
+	return b.String()
+}
+
+// root is what the templates of a scene's own digest see.
+func root(items []domain.Mergeable, list []string) map[string]any {
+	const shown = 50
+	all := make([]any, 0, min(len(items), shown))
+	for _, it := range items[:min(len(items), shown)] {
+		all = append(all, map[string]any{
+			"title": it.Title, "text": it.Text, "reference": it.Reference, "at": it.CreatedAt.UTC().Format(time.RFC3339),
+		})
+	}
+	summary := make([]any, 0, min(len(list), shown))
+	for _, l := range list[:min(len(list), shown)] {
+		summary = append(summary, l)
+	}
+	at := func(m domain.Mergeable) string { return m.CreatedAt.UTC().Format(time.RFC3339) }
+	byTime := func(a, b domain.Mergeable) int { return a.CreatedAt.Compare(b.CreatedAt) }
+	return map[string]any{
+		"count": int64(len(items)), "items": all, "lines": summary, "more": int64(len(items) - len(all)),
+		"first": at(slices.MinFunc(items, byTime)), "last": at(slices.MaxFunc(items, byTime)),
+		"now": time.Now().UTC().Format(time.RFC3339),
+	}
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// clip cuts at a rune and marks the cut.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	const mark = "…"
+	cut := n - len(mark)
+	for cut > 0 && s[cut]&0xc0 == 0x80 {
+		cut--
+	}
+	return s[:cut] + mark
+}

@@ -1,0 +1,198 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/lane"
+	"hongyan/internal/pace"
+	"hongyan/wecom"
+)
+
+// defaultWidth is how many calls of an app may be in flight.
+const defaultWidth = 16
+
+func width(app domain.App) int {
+	if app.Limits.Concurrency > 0 {
+		return app.Limits.Concurrency
+	}
+	return defaultWidth
+}
+
+// Open is part of lane.Sender: it rebuilds the counters from what was sent.
+func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, error) {
+	app, _ := s.cfg.Apps.App(appOf(laneKey))
+	now := time.Now()
+	p := newPacer(laneKey, app, s.cfg.Directory)
+	o := lane.Opening{Width: width(app)}
+	more, err := s.cfg.History.EachSent(ctx, laneKey, now.Add(-longestDup), func(r domain.SentRecord) {
+		p.restore(now, r)
+		if r.Digest != "" && r.Handling.Window > 0 && !r.Handling.Closes {
+			if until := r.At.Add(time.Duration(r.Handling.Window) * time.Second); until.After(now) {
+				o.Digests = append(o.Digests, lane.OpenGap{Group: r.Digest, Until: until})
+			}
+		}
+	})
+	if err != nil {
+		return o, fmt.Errorf("read what was sent: %w", err)
+	}
+	if more { // older bodies are unknown
+		p.blind = now.Add(longestDup)
+	}
+	if err := s.restoreQuota(ctx, laneKey, last, p, now); err != nil {
+		return o, fmt.Errorf("count what was sent today: %w", err)
+	}
+	s.mu.Lock()
+	s.pacers[laneKey] = p
+	s.mu.Unlock()
+	switch h := s.health.Of(app.Key); h.State {
+	case domain.HealthPaused:
+		o.Pause = lane.Pause{Reason: domain.WaitAppPaused}
+	case domain.HealthBlocked:
+		if h.NextProbeAt.After(now) {
+			o.Pause = lane.Pause{Reason: domain.WaitAppBlocked, Until: h.NextProbeAt}
+		}
+	}
+	return o, nil
+}
+
+// restore counts one call that was made before this node owned the lane.
+func (p *pacer) restore(now time.Time, r domain.SentRecord) {
+	to := p.receivers(r.Body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, list := range [][]string{to.users, to.group} {
+		for _, u := range list {
+			p.windows.Restore(now, []pace.Record{{User: u, At: r.At}})
+		}
+	}
+	if to.unknown && now.Sub(r.At) < time.Hour {
+		p.windows.RecordAll(r.At)
+	}
+	if len(p.recent) < recentBound {
+		h := maphash.Bytes(p.seed, r.Body)
+		if until := r.At.Add(longestDup); until.After(p.recent[h]) {
+			p.recent[h] = until
+		}
+	}
+}
+
+// restoreQuota finds how much of today's quota is gone: what the owner before
+// last said, and what was sent since.
+func (s *Sender) restoreQuota(ctx context.Context, laneKey, last string, p *pacer, now time.Time) error {
+	if p.quota.Allowed == 0 {
+		return nil
+	}
+	since, used := pace.Day(now), int64(0)
+	var r domain.LaneReport
+	if json.Unmarshal([]byte(last), &r) == nil && !r.At.Before(since) && !r.At.After(now) {
+		for _, u := range r.Used {
+			if u.Name == appDay {
+				since, used = r.At, u.Used
+			}
+		}
+	}
+	sent, err := s.cfg.History.SentPersons(ctx, laneKey, since)
+	p.quota.Restore(now, used+sent)
+	return err
+}
+
+// Close is part of lane.Sender.
+func (s *Sender) Close(laneKey string) {
+	s.mu.Lock()
+	delete(s.pacers, laneKey)
+	s.mu.Unlock()
+}
+
+// Reconfigure applies an app's changed limits to its lane and returns how many
+// calls may be in flight.
+func (s *Sender) Reconfigure(app domain.App) int {
+	s.mu.RLock()
+	p := s.pacers[domain.LaneKey("app", app.Key)]
+	s.mu.RUnlock()
+	if p != nil {
+		p.limit(app)
+	}
+	return width(app)
+}
+
+// Members is part of lane.Sender.
+func (s *Sender) Members(d *domain.Delivery) []string {
+	users, _, _, _ := wecom.Receivers(d.Body)
+	return users
+}
+
+// Admit is part of lane.Sender.
+func (s *Sender) Admit(d *domain.Delivery, now time.Time) lane.Admission {
+	p := s.pacer(d.Lane)
+	a, warn := p.admit(d, now)
+	if warn {
+		used, allowed := p.quotaUsed(now)
+		s.cfg.Logger.Warn("80 % of the day's quota is used", "app", p.app, "used", used, "allowed", allowed)
+		s.cfg.OnQuota(p.app, used, allowed)
+	}
+	return a
+}
+
+func (p *pacer) quotaUsed(now time.Time) (used, allowed int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.quota.Used(now), p.quota.Allowed
+}
+
+// Next is part of lane.Sender.
+func (s *Sender) Next(laneKey, member string, now time.Time, ahead int) time.Time {
+	return s.pacer(laneKey).next(member, now, ahead)
+}
+
+// Free is part of lane.Sender.
+func (s *Sender) Free(laneKey, member string, now time.Time) int {
+	return s.pacer(laneKey).free(member, now)
+}
+
+// Report is part of lane.Sender.
+func (s *Sender) Report(laneKey string, now time.Time, r *domain.LaneReport) {
+	s.pacer(laneKey).report(now, r)
+}
+
+// Divide is part of lane.Sender: the bytes are not frozen before the first
+// attempt, so each part gets a body of its own.
+func (s *Sender) Divide(d *domain.Delivery, later []string) (domain.Split, bool) {
+	users := s.Members(d)
+	first := slices.DeleteFunc(slices.Clone(users), func(u string) bool { return slices.Contains(later, u) })
+	x := domain.Split{First: *d, Rest: *d, Users: later}
+	x.Rest.ID = s.cfg.IDs.New(domain.PrefixDelivery)
+	for _, part := range []struct {
+		d     *domain.Delivery
+		users []string
+	}{{&x.First, first}, {&x.Rest, later}} {
+		body, ok := wecom.WithUsers(d.Body, part.users)
+		if !ok {
+			return domain.Split{}, false
+		}
+		part.d.Body, part.d.Recipients, part.d.DupInterval = body, len(part.users), -1
+		part.d.Digest = domain.Readdressed(d.Digest, d.Scene, strings.Join(part.users, "|"))
+	}
+	x.Rest.State, x.Rest.Owner, x.Rest.Fence, x.Rest.Tries = domain.StateQueued, "", 0, 0
+	x.First.State = domain.StateQueued
+	return x, true
+}
+
+// pacer returns a lane's counters; one that is not open gets fresh ones that
+// are kept nowhere.
+func (s *Sender) pacer(laneKey string) *pacer {
+	s.mu.RLock()
+	p := s.pacers[laneKey]
+	s.mu.RUnlock()
+	if p == nil {
+		app, _ := s.cfg.Apps.App(appOf(laneKey))
+		p = newPacer(laneKey, app, s.cfg.Directory)
+	}
+	return p
+}
