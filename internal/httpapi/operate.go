@@ -116,6 +116,9 @@ type Lane struct {
 	Cause       *string                     `json:"cause"`
 	Owner       *string                     `json:"owner"`
 	Fence       int64                       `json:"fence"`
+	Parked      int                         `json:"parked" doc:"Deliveries that wait for a member's budget"`
+	Hot         []domain.HotMember          `json:"hot" doc:"The members closest to their limits, or waiting"`
+	ReportedAt  *time.Time                  `json:"reported_at" doc:"When the lane's owner said so: other nodes see it a few seconds late"`
 }
 
 func listLanes(s *Server, w http.ResponseWriter, r *request) error {
@@ -135,9 +138,13 @@ func listLanes(s *Server, w http.ResponseWriter, r *request) error {
 			Lane: l.Lane, Depth: l.Depth, Sending: l.Sending, InFlight: l.InFlight, Concurrency: l.Concurrency,
 			OldestAt: timeOrNil(l.OldestAt), NextDueAt: timeOrNil(l.NextDueAt), Waiting: l.WaitReasons, Used: l.Used,
 			PausedUntil: timeOrNil(l.PausedUntil), PauseReason: orNil(l.PauseReason), Cause: orNil(l.Cause), Owner: orNil(l.Owner), Fence: l.Fence,
+			Parked: l.Parked, Hot: l.Hot, ReportedAt: timeOrNil(l.At),
 		}
 		if v.Waiting == nil {
 			v.Waiting = map[domain.WaitReason]int64{}
+		}
+		if v.Hot == nil {
+			v.Hot = []domain.HotMember{}
 		}
 		if v.Used == nil {
 			v.Used = []domain.WindowUse{}

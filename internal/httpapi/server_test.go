@@ -200,7 +200,8 @@ func TestRateLimit(t *testing.T) {
 func TestEventStream(t *testing.T) {
 	a := newAPI(t)
 	health := func(app string) {
-		require.NoError(t, a.store.SetAppHealth(t.Context(), domain.AppHealth{App: app, State: domain.HealthPaused, Since: time.Now()}))
+		_, err := a.store.SetAppHealth(t.Context(), domain.AppHealth{App: app, State: domain.HealthPaused, Since: time.Now()})
+		require.NoError(t, err)
 	}
 	health("one")
 	health("two")

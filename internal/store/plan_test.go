@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,8 +13,10 @@ import (
 func TestQueryPlans(t *testing.T) {
 	s := openTest(t, Config{DataDir: t.TempDir()})
 	for _, tc := range []struct{ query, index string }{
-		{loadDue, "deliveries_live (lane=? AND priority=? AND due_at<?)"},
-		{earliestDue, "deliveries_live (lane=? AND priority=? AND due_at>?)"},
+		{loadStream, "deliveries_live (lane=? AND priority=? AND scene=? AND (due_at,id)>(?,?) AND due_at<?)"},
+		{streamsOf, "deliveries_live (lane=? AND priority=? AND scene>?)"},
+		{streamsOf, "deliveries_live (lane=? AND priority=? AND scene=? AND due_at>?)"},
+		{loadGroup, "deliveries_digest (lane=? AND digest>? AND digest<?)"},
 		{liveLanes, "deliveries_live (lane>?)"},
 		{liveLanes, "deliveries_sending (lane>?)"},
 		{recoverDeliveries, "deliveries_sending (lane=?)"},
@@ -21,12 +24,9 @@ func TestQueryPlans(t *testing.T) {
 		{selectEvents + `WHERE message_id = $1 AND message_id <> '' ORDER BY seq LIMIT $2`, "events_message (message_id=?)"},
 	} {
 		ctx, cancel, q := s.read(t.Context())
-		args := make([]any, strings.Count(tc.query, "$"))
-		for i := range args {
-			args[i] = int64(1)
-		}
-		if tc.query == recoverDeliveries {
-			args = args[:2]
+		var args []any
+		for n := 1; strings.Contains(tc.query, fmt.Sprintf("$%d", n)); n++ {
+			args = append(args, int64(1))
 		}
 		plan, err := collect(ctx, q, `EXPLAIN QUERY PLAN `+tc.query, args, func(r rows) (string, error) {
 			var id, parent, unused int
@@ -38,7 +38,7 @@ func TestQueryPlans(t *testing.T) {
 		require.NoError(t, err)
 		text := strings.Join(plan, "\n")
 		require.Contains(t, text, tc.index)
-		if tc.query != liveLanes { // it sorts lanes, not rows
+		if tc.query != liveLanes && tc.query != streamsOf { // it sorts lanes, not rows
 			require.NotContains(t, text, "TEMP B-TREE FOR ORDER BY", tc.query)
 		}
 	}

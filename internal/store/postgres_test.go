@@ -26,7 +26,8 @@ func TestPostgresTwoNodes(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, ok)
 	require.Equal(t, "n1", held.Node)
-	require.NoError(t, nodes[0].RenewLanes(ctx, "n1", -time.Second)) // its lease ends
+	_, err = nodes[0].RenewLanes(ctx, "n1", -time.Second) // its lease ends
+	require.NoError(t, err)
 	_, ok, err = nodes[1].AcquireLane(ctx, "app:one", "n2", time.Minute)
 	require.NoError(t, err)
 	require.True(t, ok)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -222,9 +223,12 @@ func health(t *testing.T, open Opener) {
 	s := open(t, "n1")
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	h := domain.AppHealth{App: "ops", State: domain.HealthBlocked, Cause: "untrusted_ip", Errcode: 60020, SeenIP: "203.0.113.7", Since: now, NextProbeAt: now}
-	require.NoError(t, s.SetAppHealth(ctx, h))
+	first, err := s.SetAppHealth(ctx, h)
+	require.NoError(t, err)
 	h.NextProbeAt = now.Add(time.Minute)
-	require.NoError(t, s.SetAppHealth(ctx, h))
+	h.Rev, err = s.SetAppHealth(ctx, h)
+	require.NoError(t, err)
+	require.Greater(t, h.Rev, first)
 	got, err := s.ListAppHealth(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []domain.AppHealth{h}, got)
@@ -263,9 +267,17 @@ func laneStats(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, stats[0].Sending)
 	finish(t, s, ResultOf(d, c, domain.StateSent))
-	sent, err := s.SentSince(ctx, d.Lane, time.Now().Add(-time.Minute))
+	var sent []domain.SentRecord
+	more, err := s.EachSent(ctx, d.Lane, time.Now().Add(-time.Minute), func(r domain.SentRecord) {
+		r.Body = bytes.Clone(r.Body)
+		sent = append(sent, r)
+	})
 	require.NoError(t, err)
-	require.Equal(t, []domain.SentRecord{{DeliveryID: d.ID, At: c.StartedAt, Body: d.Body}}, sent)
+	require.False(t, more)
+	require.Equal(t, []domain.SentRecord{{DeliveryID: d.ID, At: c.StartedAt, Body: d.Body, Recipients: 1}}, sent)
+	n, err := s.SentPersons(ctx, d.Lane, time.Now().Add(-time.Minute))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
 }
 
 func prune(t *testing.T, open Opener) {

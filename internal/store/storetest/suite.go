@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"R37_StaleFence", staleFence},
 		{"ReservedUnderOldFence", reservedUnderOldFence},
 		{"Recover", recoverLane},
-		{"LoadDueOrder", loadDueOrder},
+		{"LoadStreams", loadStreams},
 		{"BadWriteFailsAlone", badWriteFailsAlone},
 		{"Filters", filters},
 		{"Pages", pages},
@@ -120,10 +121,9 @@ func retry(t *testing.T, open Opener) {
 	require.Equal(t, domain.StateQueued, v.State)
 	require.Equal(t, domain.WaitBackoff, v.WaitReason)
 	require.Equal(t, r.DueAt, v.NextAttemptAt)
-	next, ok, err := s.NextDue(ctx, d.Lane, time.Now())
+	streams, err := s.Streams(ctx, d.Lane, time.Now())
 	require.NoError(t, err)
-	require.True(t, ok)
-	require.Equal(t, r.DueAt, next)
+	require.Equal(t, []domain.Stream{{Priority: d.Priority, FirstDue: r.DueAt, NextDue: r.DueAt}}, streams)
 
 	later := r.DueAt.Add(time.Hour)
 	require.NoError(t, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: later, Reason: domain.WaitAppQuota}}))
@@ -343,7 +343,7 @@ func staleFence(t *testing.T, open Opener) {
 		claims[i] = ClaimOf(ds[i], "n1", old.Fence)
 	}
 	claim(t, s, claims...)
-	require.NoError(t, s.ReleaseLanes(ctx, "n1"))
+	require.NoError(t, s.Leave(ctx, "n1"))
 	next, ok, err := s.AcquireLane(ctx, ds[0].Lane, "n2", time.Minute)
 	require.NoError(t, err)
 	require.True(t, ok)
@@ -432,42 +432,54 @@ func recoverLane(t *testing.T, open Opener) {
 	require.Empty(t, ds)
 }
 
-func loadDueOrder(t *testing.T, open Opener) {
+func loadStreams(t *testing.T, open Opener) {
 	ctx := t.Context()
 	s := open(t, "n1")
-	now := time.Now()
-	var want []string
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	want := map[string][]string{}
+	var streams []domain.Stream
 	for p := domain.PriorityUrgent; p <= domain.PriorityLow; p++ {
-		for i := range 3 {
-			sub := Submission("ops", "a")
-			sub.Deliveries[0].Priority = p
-			sub.Deliveries[0].DueAt = now.Add(time.Duration(i-10) * time.Second)
-			_, err := s.Accept(ctx, sub)
+		for _, scene := range []string{"", "a", "b"} {
+			for i := range 5 {
+				sub := Submission("ops", "a")
+				d := &sub.Deliveries[0]
+				d.Priority, d.Scene, d.DueAt = p, scene, now.Add(time.Duration(i-10)*time.Second)
+				_, err := s.Accept(ctx, sub)
+				require.NoError(t, err)
+				want[fmt.Sprint(p, scene)] = append(want[fmt.Sprint(p, scene)], d.ID)
+			}
+			later := Submission("ops", "a")
+			d := &later.Deliveries[0]
+			d.Priority, d.Scene, d.State, d.DueAt = p, scene, domain.StateScheduled, now.Add(time.Hour)
+			_, err := s.Accept(ctx, later)
 			require.NoError(t, err)
-			want = append(want, sub.Deliveries[0].ID)
+			streams = append(streams, domain.Stream{Priority: p, Scene: scene, FirstDue: now.Add(-10 * time.Second), NextDue: d.DueAt})
 		}
-		later := Submission("ops", "a")
-		later.Deliveries[0].Priority, later.Deliveries[0].State = p, domain.StateScheduled
-		later.Deliveries[0].DueAt = now.Add(time.Hour - time.Duration(p)*time.Minute)
-		_, err := s.Accept(ctx, later)
-		require.NoError(t, err)
 	}
-	for _, limit := range []int{1, 4, 5, 100} {
-		ds, err := s.LoadDue(ctx, "app:ops", now, limit)
-		require.NoError(t, err)
-		got := []string{}
-		for _, d := range ds {
-			got = append(got, d.ID)
+	got, err := s.Streams(ctx, "app:ops", now)
+	require.NoError(t, err)
+	require.Equal(t, streams, got)
+	for _, x := range got {
+		for _, limit := range []int{1, 2, 100} {
+			var ids []string
+			var after domain.DueAfter
+			for {
+				ds, err := s.LoadStream(ctx, "app:ops", x.Priority, x.Scene, now, after, limit)
+				require.NoError(t, err)
+				if len(ds) == 0 {
+					break
+				}
+				for _, d := range ds {
+					ids = append(ids, d.ID)
+				}
+				after = domain.DueAfter{Due: ds[len(ds)-1].DueAt, ID: ds[len(ds)-1].ID}
+			}
+			require.Equal(t, want[fmt.Sprint(x.Priority, x.Scene)], ids)
 		}
-		require.Equal(t, want[:min(limit, len(want))], got)
 	}
-	next, ok, err := s.NextDue(ctx, "app:ops", now)
+	none, err := s.Streams(ctx, "app:none", now)
 	require.NoError(t, err)
-	require.True(t, ok)
-	require.WithinDuration(t, now.Add(57*time.Minute), next, time.Millisecond)
-	_, ok, err = s.NextDue(ctx, "app:none", now)
-	require.NoError(t, err)
-	require.False(t, ok)
+	require.Empty(t, none)
 }
 
 func badWriteFailsAlone(t *testing.T, open Opener) {
