@@ -1,0 +1,61 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+)
+
+func loadStreams(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	want := map[string][]string{}
+	var streams []domain.Stream
+	for p := domain.PriorityUrgent; p <= domain.PriorityLow; p++ {
+		for _, scene := range []string{"", "a", "b"} {
+			for i := range 5 {
+				sub := Submission("ops", "a")
+				d := &sub.Deliveries[0]
+				d.Priority, d.Scene, d.DueAt = p, scene, now.Add(time.Duration(i-10)*time.Second)
+				_, err := s.Accept(ctx, sub)
+				require.NoError(t, err)
+				want[fmt.Sprint(p, scene)] = append(want[fmt.Sprint(p, scene)], d.ID)
+			}
+			later := Submission("ops", "a")
+			d := &later.Deliveries[0]
+			d.Priority, d.Scene, d.State, d.DueAt = p, scene, domain.StateScheduled, now.Add(time.Hour)
+			_, err := s.Accept(ctx, later)
+			require.NoError(t, err)
+			streams = append(streams, domain.Stream{Priority: p, Scene: scene, FirstDue: now.Add(-10 * time.Second), NextDue: d.DueAt})
+		}
+	}
+	got, err := s.Streams(ctx, "app:ops", now)
+	require.NoError(t, err)
+	require.Equal(t, streams, got)
+	for _, x := range got {
+		for _, limit := range []int{1, 2, 100} {
+			var ids []string
+			var after domain.DueAfter
+			for {
+				ds, err := s.LoadStream(ctx, "app:ops", x.Priority, x.Scene, now, after, limit)
+				require.NoError(t, err)
+				if len(ds) == 0 {
+					break
+				}
+				for _, d := range ds {
+					ids = append(ids, d.ID)
+				}
+				after = domain.DueAfter{Due: ds[len(ds)-1].DueAt, ID: ds[len(ds)-1].ID}
+			}
+			require.Equal(t, want[fmt.Sprint(x.Priority, x.Scene)], ids)
+		}
+	}
+	none, err := s.Streams(ctx, "app:none", now)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
