@@ -61,6 +61,12 @@ func Validate(kind Kind, content []byte) []Violation {
 	if !ok {
 		return []Violation{{Code: "type", Msg: "is not an object", Fix: "send the object that WeCom documents for this type"}}
 	}
+	return ValidateObject(kind, obj)
+}
+
+// ValidateObject is Validate for content that is decoded already, with numbers
+// as json.Number. It changes nothing.
+func ValidateObject(kind Kind, obj map[string]any) []Violation {
 	c := &checker{}
 	root := node{c: c, obj: obj}
 	switch kind {

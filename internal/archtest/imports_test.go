@@ -81,7 +81,7 @@ const (
 // foundations may be imported by everything above them.
 func foundations() []string {
 	return []string{
-		"wecom", "wecom/callback", "internal/domain", "internal/seal", "internal/safehttp", "internal/signing", "internal/i18n",
+		"wecom", "wecom/callback", "internal/domain", "internal/jsontree", "internal/seal", "internal/safehttp", "internal/signing", "internal/i18n",
 		"internal/render", "internal/rule", "internal/pace", "internal/telemetry",
 	}
 }
@@ -107,6 +107,7 @@ func laws() map[string]law {
 		"client":             {},
 		"sandbox":            {ours: []string{"wecom", "wecom/callback"}},
 		"internal/domain":    {},
+		"internal/jsontree":  {},
 		"internal/seal":      {others: []string{xsys}},
 		"internal/safehttp":  {others: []string{xsys}},
 		"internal/signing":   {},

@@ -63,6 +63,7 @@ type SubmitOptions struct {
 	RequestID      string
 	TraceParent    string
 	Source         string // empty: "api"
+	Body           []byte // the request as compact JSON, if the caller has it at hand
 }
 
 // Accepted is the answer to a request that is durably committed. Its JSON form

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 )
 
 // The largest bodies.
@@ -114,22 +115,22 @@ func isTooLarge(err error) bool {
 }
 
 // parseBody reads and parses the body.
-func (s *Server) parseBody(w http.ResponseWriter, r *request) (node, []byte, error) {
+func (s *Server) parseBody(w http.ResponseWriter, r *request) (jsontree.Node, error) {
 	b, err := s.readBody(w, r)
 	if err != nil {
-		return node{}, nil, err
+		return jsontree.Node{}, err
 	}
-	n, err := parseJSON(b)
+	n, err := jsontree.Parse(b)
 	if err != nil {
-		return node{}, nil, malformed(err)
+		return jsontree.Node{}, malformed(err)
 	}
-	return n, b, nil
+	return n, nil
 }
 
 func malformed(err error) error {
 	e := &domain.Error{Code: domain.CodeMalformedJSON}
-	if at, ok := errors.AsType[*syntaxError](err); ok {
-		e.Args = []any{at.msg, at.line, at.column}
+	if at, ok := errors.AsType[*jsontree.SyntaxError](err); ok {
+		e.Args = []any{at.Msg, at.Line, at.Column}
 		e.Detail = "the body is not JSON: " + at.Error()
 	}
 	return e
@@ -145,31 +146,33 @@ func (s *Server) decode(w http.ResponseWriter, r *request, sh *shape, optional b
 	if optional && len(strings.TrimSpace(string(b[:min(len(b), 64)]))) == 0 {
 		return nil
 	}
-	n, err := parseJSON(b)
+	n, err := jsontree.Parse(b)
 	if err != nil {
 		return malformed(err)
 	}
-	return fit(&n, b, sh, v)
+	return fit(&n, sh, v)
 }
 
-// fit checks n against the shape and unmarshals its text into v.
-func fit(n *node, text []byte, sh *shape, v any) error {
+// fit checks n against the shape and puts it into v, which then points into
+// the text that n was parsed from.
+func fit(n *jsontree.Node, sh *shape, v any) error {
 	if bad := sh.check(n); len(bad) > 0 {
 		return domain.Invalid(bad...)
 	}
-	if err := json.Unmarshal(text, v); err != nil {
+	if err := sh.assign(n, reflect.ValueOf(v).Elem()); err != nil {
 		return domain.Invalid(domain.FieldError{Code: "type", Message: "does not have the right form", Fix: "compare it with the documentation"})
 	}
 	return nil
 }
 
-// dropNull turns a raw null into nothing.
-func dropNull(raws ...*json.RawMessage) {
+// dropNull turns a raw null into nothing and reports whether there was one.
+func dropNull(raws ...*json.RawMessage) (found bool) {
 	for _, r := range raws {
 		if string(*r) == "null" {
-			*r = nil
+			*r, found = nil, true
 		}
 	}
+	return found
 }
 
 func shapeFor[T any]() *shape { return shapeOf(reflect.TypeFor[T]()) }

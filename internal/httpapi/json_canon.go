@@ -7,60 +7,60 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"hongyan/internal/jsontree"
 )
 
 // canonicalHash is equal for equal JSON values, however they are written:
 // names in any order, any spacing and escaping, 1 and 1.0 and 10e-1. Each
 // value is hashed with its kind and length, so that no two values share a
 // text.
-func canonicalHash(n *node) [32]byte {
-	return sha256.Sum256(appendCanonical(make([]byte, 0, len(n.raw)+64), n))
+func canonicalHash(n *jsontree.Node) [32]byte {
+	return sha256.Sum256(appendCanonical(make([]byte, 0, len(n.Raw)+64), n))
 }
 
-func appendCanonical(b []byte, n *node) []byte {
-	b = append(b, byte(n.kind))
-	switch n.kind {
-	case kindString:
-		return appendString(b, n)
-	case kindNumber:
-		s := canonicalNumber(n.raw)
+func appendCanonical(b []byte, n *jsontree.Node) []byte {
+	b = append(b, byte(n.Kind))
+	switch n.Kind {
+	case jsontree.String:
+		return appendString(b, n.Bytes())
+	case jsontree.Number:
+		s := canonicalNumber(n.Raw)
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		return append(b, s...)
-	case kindArray:
-		b = binary.AppendUvarint(b, uint64(len(n.items)))
-		for i := range n.items {
-			b = appendCanonical(b, &n.items[i])
+	case jsontree.Array:
+		b = binary.AppendUvarint(b, uint64(len(n.Items)))
+		for i := range n.Items {
+			b = appendCanonical(b, &n.Items[i])
 		}
 		return b
-	case kindObject:
-		b = binary.AppendUvarint(b, uint64(len(n.items)))
-		order := make([]int, len(n.items))
-		names := make([][]byte, len(n.items))
-		for i := range n.names {
-			order[i] = i
-			if names[i] = n.names[i].raw; n.names[i].esc {
-				names[i] = unescape(n.names[i].raw)
-			}
+	case jsontree.Object:
+		b = binary.AppendUvarint(b, uint64(len(n.Items)))
+		var few [smallObject]sortedName
+		order := few[:0]
+		for i := range n.Names {
+			order = append(order, sortedName{n.Names[i].Bytes(), i})
 		}
-		slices.SortStableFunc(order, func(x, y int) int { return bytes.Compare(names[x], names[y]) })
-		for _, i := range order {
-			b = appendString(b, &n.names[i])
-			b = appendCanonical(b, &n.items[i])
+		slices.SortStableFunc(order, func(x, y sortedName) int { return bytes.Compare(x.name, y.name) })
+		for _, o := range order {
+			b = appendString(b, o.name)
+			b = appendCanonical(b, &n.Items[o.at])
 		}
 		return b
-	case kindBool, kindNull:
-		return append(b, n.raw[0]) // t, f or n
+	case jsontree.Bool, jsontree.Null:
+		return append(b, n.Raw[0]) // t, f or n
 	}
 	return b
 }
 
-func appendString(b []byte, n *node) []byte {
-	s := n.raw
-	if n.esc {
-		s = unescape(s)
-	}
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
+// sortedName is a member's name and its place in the object.
+type sortedName struct {
+	name []byte
+	at   int
+}
+
+func appendString(b, s []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // maxExponent bounds what is computed for a number; a larger one stays as it

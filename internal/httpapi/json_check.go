@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 )
 
 // maxFieldErrors bounds how many wrong fields one answer names.
@@ -16,20 +18,28 @@ const maxFieldErrors = 50
 
 // shape is what a JSON value must look like, compiled once from a Go type.
 type shape struct {
-	name    string // for messages: "string", "object"…
-	accepts []kind // empty: anything
-	integer bool   // numbers without fraction
-	fields  map[string]*shape
+	name    string          // for messages: "string", "object"…
+	accepts []jsontree.Kind // empty: anything
+	integer bool            // numbers without fraction
+	fields  map[string]member
 	names   []string // of fields, sorted
 	elem    *shape   // of arrays, and of objects without fixed fields
 	bits    int      // of integers
+	decodes bool     // the type has its own UnmarshalJSON
+}
+
+// member is a field of an object and where it stands in the struct.
+type member struct {
+	*shape
+	index []int
 }
 
 var (
+	unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	rawType     = reflect.TypeFor[json.RawMessage]()
 	sceneRef    = reflect.TypeFor[domain.SceneRef]()
 	typeRef     = reflect.TypeFor[domain.TypeRef]()
-	stringShape = &shape{name: "string", accepts: []kind{kindString}}
+	stringShape = &shape{name: "string", accepts: []jsontree.Kind{jsontree.String}}
 )
 
 // shapeOf compiles the shape of t. Which raw fields must be objects is said
@@ -50,25 +60,28 @@ func compile(t reflect.Type, seen map[reflect.Type]*shape) *shape {
 	case rawType:
 		return &shape{name: "any value"}
 	case sceneRef, typeRef:
-		return &shape{name: "string or integer", accepts: []kind{kindString, kindNumber}, integer: true, bits: 64}
+		return &shape{name: "string or integer", accepts: []jsontree.Kind{jsontree.String, jsontree.Number}, integer: true, bits: 64, decodes: true}
+	}
+	if reflect.PointerTo(t).Implements(unmarshaler) {
+		panic("httpapi: " + t.String() + " decodes itself in a way that its shape does not know")
 	}
 	switch t.Kind() {
 	case reflect.String:
 		return stringShape
 	case reflect.Bool:
-		return &shape{name: "boolean", accepts: []kind{kindBool}}
+		return &shape{name: "boolean", accepts: []jsontree.Kind{jsontree.Bool}}
 	case reflect.Int, reflect.Int64, reflect.Int32:
-		return &shape{name: "integer", accepts: []kind{kindNumber}, integer: true, bits: t.Bits()}
+		return &shape{name: "integer", accepts: []jsontree.Kind{jsontree.Number}, integer: true, bits: t.Bits()}
 	case reflect.Float64:
-		return &shape{name: "number", accepts: []kind{kindNumber}}
+		return &shape{name: "number", accepts: []jsontree.Kind{jsontree.Number}}
 	case reflect.Slice:
-		return &shape{name: "array", accepts: []kind{kindArray}, elem: compile(t.Elem(), seen)}
+		return &shape{name: "array", accepts: []jsontree.Kind{jsontree.Array}, elem: compile(t.Elem(), seen)}
 	case reflect.Map:
-		return &shape{name: "object", accepts: []kind{kindObject}, elem: compile(t.Elem(), seen)}
+		return &shape{name: "object", accepts: []jsontree.Kind{jsontree.Object}, elem: compile(t.Elem(), seen)}
 	case reflect.Struct:
-		s := &shape{name: "object", accepts: []kind{kindObject}, fields: map[string]*shape{}}
+		s := &shape{name: "object", accepts: []jsontree.Kind{jsontree.Object}, fields: map[string]member{}}
 		seen[t] = s
-		s.addFields(t, seen)
+		s.addFields(t, nil, seen)
 		s.names = make([]string, 0, len(s.fields))
 		for n := range s.fields {
 			s.names = append(s.names, n)
@@ -80,28 +93,30 @@ func compile(t reflect.Type, seen map[reflect.Type]*shape) *shape {
 	}
 }
 
-func (s *shape) addFields(t reflect.Type, seen map[reflect.Type]*shape) {
+func (s *shape) addFields(t reflect.Type, path []int, seen map[reflect.Type]*shape) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
-			s.addFields(f.Type, seen)
+			s.addFields(f.Type, append(slices.Clone(path), i), seen)
 			continue
 		}
 		if name == "-" || !f.IsExported() {
 			continue
 		}
+		m := member{index: append(slices.Clone(path), i)}
 		if f.Type == rawType && rawObjects[name] {
-			s.fields[name] = &shape{name: "object", accepts: []kind{kindObject}}
-			continue
+			m.shape = &shape{name: "object", accepts: []jsontree.Kind{jsontree.Object}}
+		} else {
+			m.shape = compile(f.Type, seen)
 		}
-		s.fields[name] = compile(f.Type, seen)
+		s.fields[name] = m
 	}
 }
 
 // check finds everything in n that does not have the shape. null counts as
 // absent, except as the whole value or an item of a list.
-func (s *shape) check(n *node) []domain.FieldError {
+func (s *shape) check(n *jsontree.Node) []domain.FieldError {
 	c := &checker{}
 	c.value(s, n, "", false)
 	return c.bad
@@ -115,81 +130,79 @@ func (c *checker) add(e domain.FieldError) {
 	}
 }
 
-func (c *checker) value(s *shape, n *node, at string, nullable bool) {
-	if n.kind == kindNull && nullable {
+func (c *checker) value(s *shape, n *jsontree.Node, at string, nullable bool) {
+	if n.Kind == jsontree.Null && nullable {
 		return
 	}
-	if len(s.accepts) > 0 && !slices.Contains(s.accepts, n.kind) {
+	if len(s.accepts) > 0 && !slices.Contains(s.accepts, n.Kind) {
 		c.mistyped(s, n, at)
 		return
 	}
-	switch n.kind {
-	case kindNumber:
+	switch n.Kind {
+	case jsontree.Number:
 		if s.integer {
-			if _, err := strconv.ParseInt(string(n.raw), 10, s.bits); err != nil {
+			if _, err := strconv.ParseInt(string(n.Raw), 10, s.bits); err != nil {
 				c.mistyped(s, n, at)
 			}
 		}
-	case kindArray:
+	case jsontree.Array:
 		if s.elem == nil {
 			c.doubled(n, at)
 			return
 		}
-		for i := range n.items {
-			c.value(s.elem, &n.items[i], at+"/"+strconv.Itoa(i), false)
+		for i := range n.Items {
+			c.value(s.elem, &n.Items[i], at+"/"+strconv.Itoa(i), false)
 		}
-	case kindObject:
+	case jsontree.Object:
 		c.object(s, n, at)
-	case kindNull, kindBool, kindString:
+	case jsontree.Null, jsontree.Bool, jsontree.String:
 	}
 }
 
-func (c *checker) object(s *shape, n *node, at string) {
+func (c *checker) object(s *shape, n *jsontree.Node, at string) {
 	if s.fields == nil && s.elem == nil {
 		c.doubled(n, at)
 		return
 	}
-	for i := range n.items {
-		name := &n.names[i]
-		if twice(n, i) {
-			c.add(duplicate(at, name.text()))
+	var seen doubles
+	for i := range n.Items {
+		name := &n.Names[i]
+		if seen.at(n, i) {
+			c.add(duplicate(at, name.Text()))
 			continue
 		}
-		var f *shape
-		if s.fields == nil {
-			f = s.elem
-		} else if !name.esc {
-			f = s.fields[string(name.raw)]
-		} else {
-			f = s.fields[name.text()]
+		f := s.elem
+		if s.fields != nil {
+			f = s.fields[string(name.Bytes())].shape
 		}
 		if f == nil {
-			c.unknown(s, at, name.text())
+			c.unknown(s, at, name.Text())
 			continue
 		}
-		c.value(f, &n.items[i], at+"/"+escapePointer(name), true)
+		c.value(f, &n.Items[i], at+"/"+escapePointer(name), true)
 	}
 }
 
 // doubled looks for doubled names in a value that a later stage judges: that
 // stage would see only one of the two.
-func (c *checker) doubled(n *node, at string) {
-	if n.kind != kindArray && n.kind != kindObject {
+func (c *checker) doubled(n *jsontree.Node, at string) {
+	if n.Kind != jsontree.Array && n.Kind != jsontree.Object {
 		return
 	}
-	for i := range n.items {
-		v := &n.items[i]
-		if n.kind == kindObject && twice(n, i) {
-			c.add(duplicate(at, n.names[i].text()))
+	var seen doubles
+	for i := range n.Items {
+		v := &n.Items[i]
+		if n.Kind == jsontree.Object && seen.at(n, i) {
+			c.add(duplicate(at, n.Names[i].Text()))
 			continue
 		}
-		if v.kind != kindArray && v.kind != kindObject {
+		if v.Kind != jsontree.Array && v.Kind != jsontree.Object {
 			continue
 		}
-		if n.kind == kindArray {
+		if n.Kind == jsontree.Array {
 			c.doubled(v, at+"/"+strconv.Itoa(i))
 		} else {
-			c.doubled(v, at+"/"+escapePointer(&n.names[i]))
+			c.doubled(v, at+"/"+escapePointer(&n.Names[i]))
 		}
 	}
 }
@@ -198,49 +211,40 @@ func (c *checker) doubled(n *node, at string) {
 // gets a set.
 const smallObject = 32
 
-// twice reports whether the name of item i stood before.
-func twice(n *node, i int) bool {
-	if len(n.names) > smallObject {
-		return n.seenBefore(i)
-	}
-	for j := range i {
-		if n.names[j].same(&n.names[i]) {
-			return true
+// doubles finds doubled names in an object. The zero value is ready, for one
+// object.
+type doubles struct{ first map[string]int } // of large objects
+
+// at reports whether the name of item i stood before.
+func (d *doubles) at(n *jsontree.Node, i int) bool {
+	if len(n.Names) <= smallObject {
+		for j := range i {
+			if n.Names[j].Same(&n.Names[i]) {
+				return true
+			}
 		}
+		return false
 	}
-	return false
-}
-
-func (n *node) same(o *node) bool {
-	if !n.esc && !o.esc {
-		return string(n.raw) == string(o.raw)
-	}
-	return n.text() == o.text()
-}
-
-// seenBefore is twice for large objects. The index is built at the first call
-// for each object, that is for its first item.
-func (n *node) seenBefore(i int) bool {
-	if n.index == nil {
-		n.index = make(map[string]int, len(n.names))
-		for j := range n.names {
-			name := n.names[j].text()
-			if _, ok := n.index[name]; !ok {
-				n.index[name] = j
+	if d.first == nil {
+		d.first = make(map[string]int, len(n.Names))
+		for j := range n.Names {
+			name := n.Names[j].Text()
+			if _, ok := d.first[name]; !ok {
+				d.first[name] = j
 			}
 		}
 	}
-	return n.index[n.names[i].text()] != i
+	return d.first[n.Names[i].Text()] != i
 }
 
 func duplicate(at, name string) domain.FieldError {
 	return domain.FieldError{Pointer: at + "/" + pointerToken(name), Code: "duplicate", Message: "appears twice", Fix: "keep one"}
 }
 
-func (c *checker) mistyped(s *shape, n *node, at string) {
-	got := n.kind.String()
-	if n.kind == kindNumber && s.integer && slices.Contains(s.accepts, kindNumber) {
-		if got = "a number with a fraction"; n.integer() {
+func (c *checker) mistyped(s *shape, n *jsontree.Node, at string) {
+	got := n.Kind.String()
+	if n.Kind == jsontree.Number && s.integer && slices.Contains(s.accepts, jsontree.Number) {
+		if got = "a number with a fraction"; n.Integer() {
 			got = "an integer of that size"
 		}
 	}
@@ -278,16 +282,12 @@ func near(a, b string) bool {
 	return a[min(i+1, len(a)):] == b[min(i+1, len(b)):] || a[min(i+1, len(a)):] == b[i:] || a[i:] == b[min(i+1, len(b)):]
 }
 
-func escapePointer(name *node) string {
-	if !name.esc {
-		for _, c := range name.raw {
-			if c == '~' || c == '/' {
-				return pointerToken(string(name.raw))
-			}
-		}
-		return string(name.raw)
+func escapePointer(name *jsontree.Name) string {
+	b := name.Bytes()
+	if bytes.IndexByte(b, '~') >= 0 || bytes.IndexByte(b, '/') >= 0 || len(b) > maxPointerToken {
+		return pointerToken(string(b))
 	}
-	return pointerToken(name.text())
+	return string(b)
 }
 
 // maxPointerToken bounds a name from a request inside a pointer.

@@ -9,28 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 )
-
-func TestParseAgreesWithEncodingJSON(t *testing.T) {
-	for _, s := range []string{
-		``, ` `, `{`, `}`, `{}`, `[]`, `[1,]`, `{"a":1,}`, `{"a" 1}`, `{a:1}`, `nul`, `null`, `true `, `tru`, `01`, `-`, `-0`, `1.`, `.5`, `1e`, `1e+5`,
-		`"`, `"a`, `"\x"`, `"\u12"`, `"\u12G4"`, "\"\x01\"", `"\ud83d\ude00"`, `"\ud83d"`, `{} {}`, "\ufeff{}", `{"a":{"b":[1,{"c":null}]}}`, `NaN`, `'a'`, `/*c*/1`,
-	} {
-		_, err := parseJSON([]byte(s))
-		require.Equal(t, json.Valid([]byte(s)), err == nil, "%q: %v", s, err)
-	}
-	_, err := parseJSON([]byte("\"\xff\""))
-	require.ErrorContains(t, err, "UTF-8")
-	_, err = parseJSON([]byte(strings.Repeat("[", 100)))
-	require.ErrorContains(t, err, "deeper")
-	_, err = parseJSON([]byte("{\n  \"鸿雁\": x}"))
-	require.EqualError(t, err, "a value was expected at line 2, column 9")
-}
 
 func FuzzParseJSON(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2.5e3,"x\u00e9"],"b":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n, err := parseJSON(b)
+		n, err := jsontree.Parse(b)
 		if err != nil {
 			return
 		}
@@ -44,7 +29,7 @@ func FuzzParseJSON(f *testing.F) {
 
 func TestCanonicalHash(t *testing.T) {
 	hash := func(s string) [32]byte {
-		n, err := parseJSON([]byte(s))
+		n, err := jsontree.Parse([]byte(s))
 		require.NoError(t, err, s)
 		return canonicalHash(&n)
 	}
@@ -84,11 +69,11 @@ func TestCanonicalHashIgnoresHowItIsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := parseJSON(one)
+		a, err := jsontree.Parse(one)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := parseJSON(two)
+		b, err := jsontree.Parse(two)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +113,7 @@ func value(t *rapid.T, depth int) any {
 }
 
 func TestCheckNamesEveryField(t *testing.T) {
-	n, err := parseJSON([]byte(`{"Scene":"x","scene":1.5,"to":{"users":"u","departmets":["1"],"tags":[1,"2"],"all":"yes"},
+	n, err := jsontree.Parse([]byte(`{"Scene":"x","scene":1.5,"to":{"users":"u","departmets":["1"],"tags":[1,"2"],"all":"yes"},
 		"data":[],"content":{"a":1,"a":2},"safe":true,"priority":null,"x/y~":1,"app":"a","app":"b","send_at":[],"dry_run":0,"type":99999999999999999999}`))
 	require.NoError(t, err)
 	got := map[string]string{}
@@ -142,18 +127,85 @@ func TestCheckNamesEveryField(t *testing.T) {
 		"/data": "type", "/content/a": "duplicate", "/safe": "type", "/x~1y~0": "unknown", "/app": "duplicate", "/send_at": "type",
 		"/dry_run": "type", "/type": "type",
 	}, got)
-	n, err = parseJSON([]byte(`{"departmets":1}`))
+	n, err = jsontree.Parse([]byte(`{"departmets":1}`))
 	require.NoError(t, err)
 	require.Equal(t, "did you mean departments?", shapeFor[domain.To]().check(&n)[0].Fix)
 
 	for _, root := range []string{`[]`, `"x"`, `1`, `null`, `true`} {
-		n, err := parseJSON([]byte(root))
+		n, err := jsontree.Parse([]byte(root))
 		require.NoError(t, err)
 		bad := sendShape.check(&n)
 		require.Len(t, bad, 1, root)
 		require.Equal(t, "", bad[0].Pointer)
 	}
-	many, err := parseJSON([]byte(`{` + strings.Repeat(`"n":1,`, 40) + `"m":1}`))
+	many, err := jsontree.Parse([]byte(`{` + strings.Repeat(`"n":1,`, 40) + `"m":1}`))
 	require.NoError(t, err)
-	require.Len(t, (&shape{accepts: []kind{kindObject}}).check(&many), 39)
+	require.Len(t, (&shape{accepts: []jsontree.Kind{jsontree.Object}}).check(&many), 39)
+}
+
+// TestAssignAgreesWithEncodingJSON decodes every route's body in both ways.
+func TestAssignAgreesWithEncodingJSON(t *testing.T) {
+	type all struct {
+		domain.SendRequest
+		Scene   *string                    `json:"-"`
+		Float   float64                    `json:"float"`
+		Int     int32                      `json:"int"`
+		Pointer *domain.Policy             `json:"pointer"`
+		Map     map[string]int             `json:"map"`
+		Deep    map[string][]*domain.To    `json:"deep"`
+		Raws    []json.RawMessage          `json:"raws"`
+		RawMap  map[string]json.RawMessage `json:"raw_map"`
+		Bodies  struct {
+			App   appBody    `json:"app"`
+			Scene sceneBody  `json:"scene"`
+			Key   keyRequest `json:"key"`
+		} `json:"bodies"`
+	}
+	for _, s := range []string{
+		`{}`,
+		`{"app":"a\u00e9\ud83d\ude00\ud83d","type":3,"content":{"a" : 1},"to":{"users":["x","y"],"tags":[],"all":true},"data":null,"safe":1,"dry_run":false}`,
+		`{"type":"text","to":null,"priority":null,"app":null,"content":null,"safe":null}`,
+		`{"float":-1.5e3,"int":-7,"pointer":{"quiet_hours":{"from":"1","to":"2","except":["urgent"]},"digest":null},"map":{"a":1,"\u0062":2},"deep":{"x":[{"users":["u"]},{}]}}`,
+		`{"pointer":null,"map":null,"deep":null,"raws":[1,"x\n",{"a":[]},null],"raw_map":{"a":null,"b":"\u0041"}}`,
+		`{"bodies":{"app":{"key":"k","agent_id":1000002,"limits":{"concurrency":3},"secret":"s","callback":{"token":"t","aes_key":"k"}},
+			"scene":{"code":12,"content":{"type":"text"},"to":{"users":["a"]},"policy":{"priority":"high"}},
+			"key":{"name":"n","scopes":["send"],"expires_at":null,"app":"ops"}}}`,
+	} {
+		var want, got all
+		require.NoError(t, json.Unmarshal([]byte(s), &want), s)
+		n, err := jsontree.Parse([]byte(s))
+		require.NoError(t, err)
+		require.NoError(t, fit(&n, shapeFor[all](), &got), s)
+		require.Equal(t, want, got, s)
+	}
+}
+
+func TestEveryShapeFillsItsType(t *testing.T) {
+	for name, f := range sendShape.fields {
+		n, err := jsontree.Parse([]byte(`{"` + name + `":` + sample(f.shape) + `}`))
+		require.NoError(t, err)
+		var want, got domain.SendRequest
+		require.NoError(t, json.Unmarshal(n.Raw, &want), name)
+		require.NoError(t, fit(&n, sendShape, &got), name)
+		require.Equal(t, want, got, name)
+		require.NotEqual(t, domain.SendRequest{}, got, name)
+	}
+}
+
+// sample is a value of that shape.
+func sample(s *shape) string {
+	switch {
+	case len(s.accepts) == 0 || s.accepts[0] == jsontree.String:
+		return `"x"`
+	case s.accepts[0] == jsontree.Bool:
+		return `true`
+	case s.accepts[0] == jsontree.Number:
+		return `7`
+	case s.accepts[0] == jsontree.Array:
+		return `[` + sample(s.elem) + `]`
+	case len(s.names) > 0:
+		return `{"` + s.names[0] + `":` + sample(s.fields[s.names[0]].shape) + `}`
+	default:
+		return `{}`
+	}
 }

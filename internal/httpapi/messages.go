@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 )
 
 // maxBatch is how many messages one batch may hold.
@@ -36,7 +37,7 @@ func (s *Server) acceptedView(a domain.Accepted) Accepted {
 }
 
 // options gathers what surrounds a send; hash is called only with a key.
-func options(r *request, body *node) (domain.SubmitOptions, error) {
+func options(r *request, body *jsontree.Node) (domain.SubmitOptions, error) {
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
 		return domain.SubmitOptions{}, err
@@ -57,18 +58,21 @@ func send(s *Server, w http.ResponseWriter, r *request) error {
 			return err
 		}
 	}
-	n, text, err := s.parseBody(w, r)
+	n, err := s.parseBody(w, r)
 	if err != nil {
 		return err
 	}
 	var req domain.SendRequest
-	if err := fit(&n, text, sendShape, &req); err != nil {
+	if err := fit(&n, sendShape, &req); err != nil {
 		return err
 	}
-	dropNull(&req.Content, &req.Data)
+	null := dropNull(&req.Content, &req.Data)
 	opt, err := options(r, &n)
 	if err != nil {
 		return err
+	}
+	if !null { // a raw null would be kept as one
+		opt.Body = n.AppendCompact(make([]byte, 0, len(n.Raw)))
 	}
 	if s.cfg.Messages == nil {
 		return errNoService
@@ -140,17 +144,17 @@ type BatchItem struct {
 }
 
 func sendBatch(s *Server, w http.ResponseWriter, r *request) error {
-	root, _, err := s.parseBody(w, r)
+	root, err := s.parseBody(w, r)
 	if err != nil {
 		return err
 	}
 	if bad := batchShape.check(&root); len(bad) > 0 {
 		return domain.Invalid(bad...)
 	}
-	var list []node
-	for i := range root.names {
-		if root.names[i].is("messages") {
-			list = root.items[i].items
+	var list []jsontree.Node
+	for i := range root.Names {
+		if root.Names[i].Is("messages") {
+			list = root.Items[i].Items
 		}
 	}
 	switch {
@@ -174,7 +178,7 @@ func sendBatch(s *Server, w http.ResponseWriter, r *request) error {
 	reqs, at := make([]domain.SendRequest, 0, len(list)), make([]int, 0, len(list))
 	for i := range list {
 		var req domain.SendRequest
-		if err := fit(&list[i], list[i].raw, sendShape, &req); err != nil {
+		if err := fit(&list[i], sendShape, &req); err != nil {
 			refuse(i, err)
 			continue
 		}

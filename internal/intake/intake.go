@@ -113,9 +113,11 @@ func (in *Intake) prepare(ctx context.Context, by domain.Caller, req domain.Send
 	if err != nil {
 		return prepared{}, err
 	}
-	raw, err := json.Marshal(media.rewrite(req))
-	if err != nil {
-		return prepared{}, err
+	raw := o.Body
+	if raw == nil || len(media.seen) > 0 {
+		if raw, err = json.Marshal(media.rewrite(req)); err != nil {
+			return prepared{}, err
+		}
 	}
 	source := o.Source
 	if source == "" {

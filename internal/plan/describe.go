@@ -1,67 +1,42 @@
 package plan
 
 import (
-	"encoding/json"
 	"strings"
 
 	"hongyan/internal/domain"
 	"hongyan/wecom"
 )
 
-// shown is what a reader sees of any kind of content.
-type shown struct {
-	Title       string `json:"title"`
-	Description string `json:"description"`
-	Content     string `json:"content"`
-	Articles    []struct {
-		Title       string `json:"title"`
-		Description string `json:"description"`
-		Digest      string `json:"digest"`
-	} `json:"articles"`
-	MainTitle struct {
-		Title string `json:"title"`
-		Desc  string `json:"desc"`
-	} `json:"main_title"`
-	SubTitleText string `json:"sub_title_text"`
-	QuoteArea    struct {
-		Title     string `json:"title"`
-		QuoteText string `json:"quote_text"`
-	} `json:"quote_area"`
-	HorizontalContentList []struct {
-		Keyname string `json:"keyname"`
-		Value   string `json:"value"`
-	} `json:"horizontal_content_list"`
-	ContentItem []struct {
-		Key   string `json:"key"`
-		Value string `json:"value"`
-	} `json:"content_item"`
-}
-
-// describe gives the one line of a list and the text of a search.
-func describe(kind wecom.Kind, content []byte, media []domain.MediaRef) (title, text string) {
-	var s shown
-	if json.Unmarshal(content, &s) != nil {
-		return "[" + string(kind) + "]", ""
-	}
+// describe gives the one line of a list and the text of a search: what a
+// reader sees of any kind of content.
+func describe(kind wecom.Kind, content map[string]any, media []domain.MediaRef) (title, text string) {
 	var words []string
-	add := func(list ...string) {
-		for _, w := range list {
-			if w = plain(w); w != "" {
-				words = append(words, w)
+	add := func(w string) {
+		if w = plain(w); w != "" {
+			words = append(words, w)
+		}
+	}
+	member := func(v any, names ...string) {
+		obj, _ := v.(map[string]any)
+		for _, name := range names {
+			if s, ok := obj[name].(string); ok {
+				add(s)
 			}
 		}
 	}
-	add(s.Title, s.MainTitle.Title, s.MainTitle.Desc, s.SubTitleText, s.Description, s.Content)
-	for _, a := range s.Articles {
-		add(a.Title, a.Description, a.Digest)
+	each := func(list string, names ...string) {
+		items, _ := content[list].([]any)
+		for _, v := range items {
+			member(v, names...)
+		}
 	}
-	add(s.QuoteArea.Title, s.QuoteArea.QuoteText)
-	for _, h := range s.HorizontalContentList {
-		add(h.Keyname, h.Value)
-	}
-	for _, h := range s.ContentItem {
-		add(h.Key, h.Value)
-	}
+	member(content, "title")
+	member(content["main_title"], "title", "desc")
+	member(content, "sub_title_text", "description", "content")
+	each("articles", "title", "description", "digest")
+	member(content["quote_area"], "title", "quote_text")
+	each("horizontal_content_list", "keyname", "value")
+	each("content_item", "key", "value")
 	for _, m := range media {
 		add(m.Name)
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 	"hongyan/wecom"
 )
 
@@ -30,23 +31,14 @@ type fitted struct {
 func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
 	var c fitted
 	content := bytes.TrimSpace(in.Content)
-	if len(content) == 0 || content[0] != '{' || !json.Valid(content) {
-		return c, []domain.FieldError{field("/content", "type", "is not an object", "give the object that WeCom documents under this msgtype", "object", "other")}
-	}
-	if !utf8.Valid(content) {
-		return c, []domain.FieldError{field("/content", "utf8", "is not valid UTF-8", "encode the text as UTF-8")}
+	tree, err := jsontree.Parse(content)
+	if err != nil || tree.Kind != jsontree.Object {
+		return c, notContent(content, err)
 	}
 	r := &rewriter{ctx: ctx, kind: in.Type, resolver: in.Media}
-	var err error
 	if simple(content) {
-		var b bytes.Buffer
-		b.Grow(len(content))
-		err = json.Compact(&b, content)
-		content = b.Bytes()
-	} else {
-		content, err = r.value(make([]byte, 0, min(len(content), MaxContent)), content, "", 0)
-	}
-	if err != nil {
+		content = tree.AppendCompact(make([]byte, 0, len(content)))
+	} else if content, tree, err = r.rewrite(content); err != nil {
 		return c, contentError(err)
 	}
 	if len(r.bad) > 0 {
@@ -56,21 +48,23 @@ func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
 		return c, []domain.FieldError{field("/content", "max_bytes", "is too long", "shorten it", MaxContent, len(content))}
 	}
 	c.media = r.media
-	split, edits, bad := judge(in, r, content, &c)
+	obj, _ := tree.Value().(map[string]any)
+	split, edits, bad := judge(in, r, obj, &c)
 	if len(bad) > 0 {
 		return c, bad
 	}
 	if len(edits) > 0 {
-		if content, err = (&rewriter{kind: in.Type, edits: edits}).value(nil, content, "", 0); err != nil {
+		if content, tree, err = (&rewriter{kind: in.Type, edits: edits}).rewrite(content); err != nil {
 			return c, contentError(err)
 		}
-		for _, v := range wecom.Validate(in.Type, content) {
+		obj, _ = tree.Value().(map[string]any)
+		for _, v := range wecom.ValidateObject(in.Type, obj) {
 			if edits[v.Pointer] != nil { // cutting did not help
 				return c, []domain.FieldError{violation(v)}
 			}
 		}
 	}
-	c.title, c.text = describe(in.Type, content, c.media)
+	c.title, c.text = describe(in.Type, obj, c.media)
 	c.parts = [][]byte{content}
 	if split > 0 {
 		return c, c.split(in, content, split)
@@ -85,6 +79,17 @@ func simple(content []byte) bool {
 		bytes.Count(content, []byte{'{'})+bytes.Count(content, []byte{'['}) <= maxDepth
 }
 
+// notContent says why something is no JSON object.
+func notContent(content []byte, err error) []domain.FieldError {
+	if e, ok := errors.AsType[*jsontree.SyntaxError](err); ok && e.Deep {
+		return contentError(errDeep)
+	}
+	if json.Valid(content) && !utf8.Valid(content) {
+		return []domain.FieldError{field("/content", "utf8", "is not valid UTF-8", "encode the text as UTF-8")}
+	}
+	return []domain.FieldError{field("/content", "type", "is not an object", "give the object that WeCom documents under this msgtype", "object", "other")}
+}
+
 func contentError(err error) []domain.FieldError {
 	if errors.Is(err, errDeep) {
 		return []domain.FieldError{field("/content", "depth", "is nested too deeply", "give a flatter object", maxDepth)}
@@ -94,8 +99,8 @@ func contentError(err error) []domain.FieldError {
 
 // judge sorts WeCom's rules that are broken into what is refused, what is cut
 // and what is split (at how many bytes).
-func judge(in Input, r *rewriter, content []byte, c *fitted) (split int, edits map[string]func(string) string, bad []domain.FieldError) {
-	for _, v := range wecom.Validate(in.Type, content) {
+func judge(in Input, r *rewriter, obj map[string]any, c *fitted) (split int, edits map[string]func(string) string, bad []domain.FieldError) {
+	for _, v := range wecom.ValidateObject(in.Type, obj) {
 		if r.at[v.Pointer] {
 			continue // a placeholder is neither an id nor a URL yet
 		}

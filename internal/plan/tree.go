@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 	"hongyan/internal/render"
 	"hongyan/wecom"
 )
@@ -30,6 +31,16 @@ type rewriter struct {
 	media []domain.MediaRef
 	at    map[string]bool // pointers of placeholders
 	bad   []domain.FieldError
+}
+
+// rewrite gives the copy of a content and its tree.
+func (r *rewriter) rewrite(content []byte) ([]byte, jsontree.Node, error) {
+	out, err := r.value(make([]byte, 0, min(len(content), MaxContent)), content, "", 0)
+	if err != nil {
+		return nil, jsontree.Node{}, err
+	}
+	n, err := jsontree.Parse(out)
+	return out, n, err
 }
 
 func (r *rewriter) value(dst []byte, raw json.RawMessage, pointer string, depth int) ([]byte, error) {

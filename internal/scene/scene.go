@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 	"hongyan/internal/render"
 	"hongyan/wecom"
 )
@@ -227,14 +228,17 @@ func decodeData(data json.RawMessage) (any, []domain.FieldError) {
 	if len(data) > maxRaw {
 		return nil, []domain.FieldError{field("/data", "max_bytes", "is too long", "send less; files go as media", maxRaw, len(data))}
 	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	n, err := jsontree.Parse(data)
+	if e, ok := errors.AsType[*jsontree.SyntaxError](err); ok && e.Deep {
+		return nil, []domain.FieldError{dataBound(render.ErrTooDeep)}
+	}
 	if err != nil {
 		return nil, []domain.FieldError{field("/data", "type", "is not a JSON object", "send an object", "object", "other")}
 	}
-	if _, ok := v.(map[string]any); !ok {
-		return nil, []domain.FieldError{field("/data", "type", "is not an object", "send an object", "object", typeOf(v))}
+	if n.Kind != jsontree.Object {
+		return nil, []domain.FieldError{field("/data", "type", "is not an object", "send an object", "object", n.Kind.String())}
 	}
-	return v, nil
+	return n.Value(), nil
 }
 
 // Render makes the content, the object that WeCom documents under the kind.

@@ -43,22 +43,22 @@ func checkSubmission(sub *domain.Submission) error {
 	copy(messages, sub.Messages)
 	deliveries := make([]domain.Delivery, len(sub.Deliveries))
 	copy(deliveries, sub.Deliveries)
-	index := make(map[string]int, len(messages))
+	index := places{}
 	states := make([][]domain.State, len(messages))
 	for i := range messages {
 		m := &messages[i]
-		if _, twice := index[m.ID]; m.ID == "" || twice || m.CreatedAt.IsZero() {
+		if m.ID == "" || !index.add(m.ID) || m.CreatedAt.IsZero() {
 			return bad("message %q is empty, twice there or without a time", m.ID)
 		}
-		index[m.ID] = i
 		m.Deliveries, m.Recipients = 0, 0
 		m.Title, m.Text, m.Reference = clean(m.Title), clean(m.Text), clean(m.Reference)
 		m.RequestID, m.TraceParent, m.DigestKey = clean(m.RequestID), clean(m.TraceParent), clean(m.DigestKey)
 	}
+	reached := places{}
 	for i := range deliveries {
 		d := &deliveries[i]
-		at, ok := index[d.MessageID]
-		if !ok || d.ID == "" || d.Lane == "" || !d.State.Valid() || d.Priority < domain.PriorityUrgent || d.Priority > domain.PriorityLow {
+		at, ok := index.at(d.MessageID)
+		if !ok || d.ID == "" || !reached.add(d.ID) || d.Lane == "" || !d.State.Valid() || d.Priority < domain.PriorityUrgent || d.Priority > domain.PriorityLow {
 			return bad("delivery %q of message %q", d.ID, d.MessageID)
 		}
 		if d.CreatedAt.IsZero() {
@@ -67,17 +67,20 @@ func checkSubmission(sub *domain.Submission) error {
 		messages[at].Deliveries++
 		states[at] = append(states[at], d.State)
 	}
-	reached := map[string]int{}
+	counts := make([]int, len(deliveries))
 	for i := range sub.Recipients {
-		reached[sub.Recipients[i].DeliveryID]++
-		at, ok := index[sub.Recipients[i].MessageID]
-		if !ok || sub.Recipients[i].ID == "" {
-			return bad("recipient %q of message %q", sub.Recipients[i].ID, sub.Recipients[i].MessageID)
+		r := &sub.Recipients[i]
+		if at, ok := reached.at(r.DeliveryID); ok {
+			counts[at]++
+		}
+		at, ok := index.at(r.MessageID)
+		if !ok || r.ID == "" {
+			return bad("recipient %q of message %q", r.ID, r.MessageID)
 		}
 		messages[at].Recipients++
 	}
-	for i := range deliveries {
-		if n, ok := reached[deliveries[i].ID]; ok {
+	for i, n := range counts {
+		if n > 0 {
 			deliveries[i].Recipients = n
 		}
 	}
@@ -91,6 +94,41 @@ func checkSubmission(sub *domain.Submission) error {
 	}
 	sub.Messages, sub.Deliveries = messages, deliveries
 	return nil
+}
+
+// places remembers where ids stand in a list: most lists have one entry, and a
+// map would cost more than looking.
+type places struct {
+	few  [4]string
+	n    int
+	many map[string]int // from the fifth on
+}
+
+// add appends an id and reports whether it is new.
+func (p *places) add(id string) bool {
+	if _, ok := p.at(id); ok {
+		return false
+	}
+	if p.n < len(p.few) {
+		p.few[p.n] = id
+	} else {
+		if p.many == nil {
+			p.many = map[string]int{}
+		}
+		p.many[id] = p.n
+	}
+	p.n++
+	return true
+}
+
+func (p *places) at(id string) (int, bool) {
+	for i := range min(p.n, len(p.few)) {
+		if p.few[i] == id {
+			return i, true
+		}
+	}
+	i, ok := p.many[id]
+	return i, ok
 }
 
 // recipientKey is how recipients are compared: WeCom ignores case.
