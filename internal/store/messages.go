@@ -167,10 +167,14 @@ func complete(v *domain.MessageView, special []spoken) {
 	states := make([]domain.State, len(v.Deliveries))
 	rest := v.Message.Recipients
 	quiet := make(map[string]int, len(v.Deliveries)) // recipients who share the delivery's outcome
+	named := 0
 	for i := range v.Deliveries {
 		d := &v.Deliveries[i].Delivery
 		states[i] = d.State
-		quiet[d.ID] = d.Recipients
+		// The further parts of a long text reach the recipients of the first,
+		// who are counted there.
+		quiet[d.ID] = min(d.Recipients, v.Message.Recipients-named)
+		named += quiet[d.ID]
 	}
 	if len(states) > 0 && !v.State.Final() {
 		v.State = domain.Combine(states)
