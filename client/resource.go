@@ -84,6 +84,17 @@ func (c *Client) TestApp(ctx context.Context, key string) (json.RawMessage, erro
 	return c.action(ctx, resourcePath("apps", key)+"/test", nil, true)
 }
 
+// AppDirectory tells what is known of who is in an app's departments and tags.
+func (c *Client) AppDirectory(ctx context.Context, key string) (json.RawMessage, error) {
+	return get[json.RawMessage](ctx, c, resourcePath("apps", key)+"/directory", nil)
+}
+
+// RefreshAppDirectory reads it from WeCom now. The answer may come before the
+// reading has ended; "refreshing" is true then.
+func (c *Client) RefreshAppDirectory(ctx context.Context, key string) (json.RawMessage, error) {
+	return c.action(ctx, resourcePath("apps", key)+"/directory/refresh", nil, true)
+}
+
 // SceneVersion is one version in a scene's history.
 type SceneVersion struct {
 	Version   int    `json:"version"`

@@ -17,6 +17,7 @@ import (
 	"hongyan/internal/catalog"
 	"hongyan/internal/config"
 	"hongyan/internal/digest"
+	"hongyan/internal/directory"
 	"hongyan/internal/dispatch"
 	"hongyan/internal/domain"
 	"hongyan/internal/httpapi"
@@ -44,6 +45,8 @@ type App struct {
 	streams  func() // ends the event streams
 	ready    *readiness
 	closers  []func(context.Context) error // run backwards
+
+	directory *directory.Directory
 }
 
 // New opens the store and wires every part. It is one long straight function
@@ -101,14 +104,19 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		share = r
 		a.onClose(func(context.Context) error { return r.Close() })
 	}
+	a.directory = directory.New(directory.Config{Apps: a.catalog, Store: a.store, Log: log})
+	if err := a.directory.Load(ctx); err != nil {
+		return nil, fmt.Errorf("load the directories: %w", err)
+	}
 	sender := dispatch.New(dispatch.Config{
-		Apps: a.catalog, History: a.store, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
+		Apps: a.catalog, History: a.store, Directory: a.directory, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
 		Node: node, Agent: "hongyan/" + Version(), Logger: log,
 		OnAttempt: a.metrics.Attempt, OnToken: a.metrics.TokenRefresh,
 	})
 	if _, err := sender.Health().Load(ctx); err != nil {
 		return nil, fmt.Errorf("load the apps' health: %w", err)
 	}
+	a.directory.ReadFrom(dispatch.NewDirectorySource(sender))
 	follow := &intake.Follow{}
 	a.engine = lane.New(lane.Config{
 		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.RateWait(string(r)) }, OnFinal: follow.Finished,
@@ -119,6 +127,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	a.catalog.OnChange(func(kind domain.ResourceKind, key string) {
 		if kind == domain.ResourceApp {
 			a.operator.Changed(key)
+			a.directory.Changed(key)
 		}
 	})
 
@@ -130,7 +139,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
 	api, err := httpapi.New(httpapi.Config{
 		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
-		Apps: a.operator, Lanes: a.operator, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
+		Apps: a.operator, Lanes: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
 		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
 	})
 	if err != nil {
@@ -161,13 +170,14 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{}, 4)
-	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.prune, a.gauge} {
+	work := []func(context.Context){a.watchCatalog, a.keys.Run, a.prune, a.gauge, a.directory.Run}
+	done := make(chan struct{}, len(work))
+	for _, loop := range work {
 		go func() { loop(loops); done <- struct{}{} }()
 	}
 	a.onClose(func(context.Context) error {
 		cancel()
-		for range 4 {
+		for range work {
 			<-done
 		}
 		return nil

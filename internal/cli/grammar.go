@@ -60,6 +60,7 @@ func examples() map[string][]string {
 		"app test":        {"hongyan app test ops"},
 		"app pause":       {"hongyan app pause ops"},
 		"app resume":      {"hongyan app resume ops"},
+		"app directory":   {"hongyan app directory ops", "hongyan app directory ops --refresh"},
 		"app delete":      {"hongyan app delete ops --yes"},
 		"scene":           {"hongyan scene list"},
 		"scene list":      {"hongyan scene list"},

@@ -104,12 +104,13 @@ func (s *session) deleteResource(kind string, c deleteArg) error {
 }
 
 type appCmd struct {
-	List   appListCmd   `cmd:"" help:"List the apps and their health."`
-	Get    appGetCmd    `cmd:"" help:"Show one app."`
-	Test   appTestCmd   `cmd:"" help:"Probe an app's credentials at WeCom."`
-	Pause  appPauseCmd  `cmd:"" help:"Stop sending through an app; messages wait."`
-	Resume appResumeCmd `cmd:"" help:"Send again at once."`
-	Delete appDeleteCmd `cmd:"" help:"Delete an app."`
+	List      appListCmd      `cmd:"" help:"List the apps and their health."`
+	Get       appGetCmd       `cmd:"" help:"Show one app."`
+	Test      appTestCmd      `cmd:"" help:"Probe an app's credentials at WeCom."`
+	Pause     appPauseCmd     `cmd:"" help:"Stop sending through an app; messages wait."`
+	Resume    appResumeCmd    `cmd:"" help:"Send again at once."`
+	Directory appDirectoryCmd `cmd:"" help:"Show what is known of who is in the app's departments and tags."`
+	Delete    appDeleteCmd    `cmd:"" help:"Delete an app."`
 }
 
 type (

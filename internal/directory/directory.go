@@ -33,9 +33,9 @@ type Store interface {
 	DeleteDirectory(ctx context.Context, app string) error
 }
 
-// Config sets up a Directory. Source, Apps and Store are needed.
+// Config sets up a Directory. Apps and Store are needed.
 type Config struct {
-	Source Source
+	Source Source // may come later, see ReadFrom
 	Apps   Apps
 	Store  Store
 	Log    *slog.Logger // nil: none
@@ -107,6 +107,10 @@ func orDefault[T int | time.Duration](v, def T) T {
 	}
 	return v
 }
+
+// ReadFrom sets the source. Call it before Run: who reads may need the
+// Directory to be made first.
+func (d *Directory) ReadFrom(s Source) { d.cfg.Source = s }
 
 // entry returns the app's entry; nil when there is no such app.
 func (d *Directory) entry(app string) *entry {

@@ -28,6 +28,7 @@ type Config struct {
 	Scenes    Scenes
 	Apps      Apps
 	Lanes     Lanes
+	Directory Directory
 	Uploads   Uploads
 	Keys      Keys
 

@@ -119,6 +119,17 @@ type Lanes interface {
 	Lanes(ctx context.Context) ([]domain.LaneStatus, error)
 }
 
+// Directory knows who is in an app's departments and tags:
+// directory.Directory satisfies it.
+type Directory interface {
+	// Status fails with domain.CodeAppNotFound.
+	Status(ctx context.Context, app string) (domain.DirectoryStatus, error)
+	// Refresh reads the directory now and waits; the reading goes on when ctx
+	// ends earlier. It fails with domain.CodeAppNotFound, and otherwise with
+	// what Status then tells.
+	Refresh(ctx context.Context, app string) error
+}
+
 // Uploads stores media files: intake satisfies it. It names, types and hashes
 // the file; at most 20 MiB.
 type Uploads interface {
