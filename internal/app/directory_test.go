@@ -82,3 +82,33 @@ func TestDirectory(t *testing.T) {
 		})
 	})
 }
+
+// TestDepartmentsAreCountedPerMember has one member's budget used up through a
+// department: whatever reaches this member waits, and nobody else does.
+func TestDepartmentsAreCountedPerMember(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{MemberPerMinute: 3})
+	w.must("PUT", "/v1/apps/ops", obj{
+		"corp_id": sandbox.DevCorpID, "agent_id": sandbox.DevAgentID, "base_url": w.base, "limits": obj{"member_per_minute": 3},
+	})
+	require.Equal(t, "known", w.must("POST", "/v1/apps/ops/directory/refresh", nil).str("state"))
+	say := func(to obj) answer {
+		return w.must("POST", "/v1/messages", obj{"app": "ops", "type": "text", "content": obj{"content": "x"}, "to": to})
+	}
+	is := func(id, field, want string) {
+		t.Helper()
+		eventually(t, field+" "+want, func() bool { return w.message(id).str(field) == want })
+	}
+	for range 3 {
+		is(say(obj{"departments": []string{"21"}}).str("id"), "state", "sent") // lisi alone
+	}
+	for _, to := range []obj{
+		{"departments": []string{"21"}}, {"departments": []string{"2"}}, {"users": []string{"LiSi"}}, {"all": true},
+	} {
+		is(say(to).str("id"), "wait_reason", "member_rate")
+	}
+	for _, to := range []obj{{"users": []string{"zhangsan"}}, {"departments": []string{"3", "5"}}} {
+		is(say(to).str("id"), "state", "sent")
+	}
+	require.Zero(t, w.wecom.Counts().Dropped)
+}
