@@ -61,6 +61,10 @@ func (l *Lane) open(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	l.fence = lease.Fence
+	// First what a dead owner had in flight, so that it counts as sent below.
+	if err := l.recover(ctx); err != nil {
+		return false, err
+	}
 	o, err := l.e.sender.Open(ctx, l.key, lease.Status)
 	if err != nil {
 		return false, err
@@ -69,9 +73,14 @@ func (l *Lane) open(ctx context.Context) (bool, error) {
 	for _, d := range o.Digests {
 		l.digests.reopen(d.Group, d.Until)
 	}
+	return true, nil
+}
+
+// recover settles the attempts that were cut off.
+func (l *Lane) recover(ctx context.Context) error {
 	orphans, err := l.e.store.RecoverLane(ctx, l.key, l.fence)
-	if err != nil {
-		return false, err
+	if err != nil || len(orphans) == 0 {
+		return err
 	}
 	now := time.Now()
 	results := make([]domain.Result, len(orphans))
@@ -81,12 +90,10 @@ func (l *Lane) open(ctx context.Context) (bool, error) {
 		results[i] = done.Result
 	}
 	if _, err := l.e.store.Finish(ctx, results); err != nil {
-		return false, err
+		return err
 	}
-	if len(orphans) > 0 {
-		l.e.cfg.Logger.Info("attempts cut off by a stop were taken back", "lane", l.key, "count", len(orphans))
-	}
-	return true, nil
+	l.e.cfg.Logger.Info("attempts cut off by a stop were taken back", "lane", l.key, "count", len(orphans))
+	return nil
 }
 
 func (l *Lane) stamp(r *domain.Result, d *domain.Delivery) {
@@ -151,12 +158,10 @@ func (l *Lane) pausedLocked(now time.Time) bool {
 // stopping reports whether the lane must start nothing new.
 func (l *Lane) stopping() bool {
 	select {
-	case <-l.e.stop:
-		return true
 	case <-l.quit:
 		return true
 	default:
-		return false
+		return l.e.stopping()
 	}
 }
 
