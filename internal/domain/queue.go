@@ -185,12 +185,14 @@ type LaneShare struct {
 // Notice tells other nodes that something has changed. It is a hint: what it
 // says is always in the database too.
 type Notice struct {
-	Kind string // NoticeLane or NoticeApp
+	Kind string // NoticeLane, NoticeGiven or NoticeApp
 	Key  string // lane or app
+	To   string // the node that it is for; empty: all
 }
 
 // The kinds of notices.
 const (
-	NoticeLane = "lane" // a lane has new work, or a new owner
-	NoticeApp  = "app"  // an app's health was changed by a person
+	NoticeLane  = "lane"  // a lane has new work: its owner looks at it
+	NoticeGiven = "given" // a lane was handed over
+	NoticeApp   = "app"   // an app's health was changed by a person
 )

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hongyan/internal/domain"
@@ -62,13 +63,17 @@ type Engine struct {
 	mu      sync.RWMutex
 	lanes   map[string]*Lane
 	foreign map[string]foreign // lanes of other nodes
+	granted map[string]int64   // fences of the lanes that are ours by the table, as of the last heartbeat
 	closed  bool
 	trust   time.Time // leases are ours until then
 
 	ctx    context.Context // of the pumps and sends
 	cancel context.CancelFunc
-	stop   chan struct{}
-	wg     sync.WaitGroup // pumps, sends and loops
+	stop   chan struct{}  // closed when nothing new may start
+	wg     sync.WaitGroup // pumps and sends
+	end    chan struct{}  // closed when the leases need no more care
+	loops  sync.WaitGroup // what cares for them
+	giving atomic.Bool    // a lane is on its way to another node
 }
 
 // foreign is a lane that another node owned when we last asked.
@@ -88,7 +93,7 @@ func New(cfg Config, store Store, sender Sender) *Engine {
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // sends outlive the request and the signal: Stop ends them
 	return &Engine{
 		cfg: cfg.withDefaults(), store: store, sender: sender, lanes: map[string]*Lane{}, foreign: map[string]foreign{},
-		ctx: ctx, cancel: cancel, stop: make(chan struct{}),
+		ctx: ctx, cancel: cancel, stop: make(chan struct{}), end: make(chan struct{}),
 	}
 }
 
@@ -218,9 +223,9 @@ func (e *Engine) Offer(ctx context.Context, ds []domain.Delivery) {
 		switch l, err := e.lane(ctx, ds[i].Lane); {
 		case l != nil:
 			l.offer(ds[i])
-		case err == nil:
+		case err == nil, errors.Is(err, ErrClosed):
 			e.tell(ctx, ds[i].Lane)
-		case !errors.Is(err, ErrClosed):
+		default:
 			// Not lost: the row is committed and the next heartbeat looks again.
 			e.cfg.Logger.Warn("lane not opened", "lane", ds[i].Lane, "error", err)
 		}
@@ -304,9 +309,18 @@ func (e *Engine) Turn(d *domain.Delivery) (time.Time, bool) {
 	return l.waits(d, time.Now())
 }
 
-// Stop lets calls in flight finish and hands the lanes over to other nodes. It
-// waits until ctx ends; what is then unfinished counts as ambiguous at the next
-// start.
+func (e *Engine) stopping() bool {
+	select {
+	case <-e.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stop lets calls in flight finish and hands each lane over to another node as
+// soon as nothing of it is in flight. It waits until ctx ends; what is then
+// unfinished counts as ambiguous for the next owner.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	if e.closed {
@@ -316,16 +330,20 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.closed = true
 	e.mu.Unlock()
 	close(e.stop)
+	err := e.leave(ctx)
+	close(e.end)
 	done := make(chan struct{})
-	go func() { e.wg.Wait(); close(done) }()
-	var err error
+	go func() { e.loops.Wait(); e.wg.Wait(); close(done) }()
 	select {
 	case <-done:
+		err = errors.Join(err, e.store.Leave(ctx, e.cfg.Node))
 	case <-ctx.Done():
-		err = fmt.Errorf("stop lanes: %w", ctx.Err())
 	}
 	if err == nil {
-		err = e.leave(ctx)
+		err = ctx.Err()
+	}
+	if err != nil {
+		err = fmt.Errorf("stop lanes: %w", err)
 	}
 	e.cancel()
 	return err

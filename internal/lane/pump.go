@@ -50,6 +50,9 @@ func (l *Lane) pump() {
 
 // sleep says how long the lane may rest when nobody wakes it.
 func (l *Lane) sleep(now time.Time) time.Duration {
+	if !l.e.trusted(now) {
+		return idleCheck // the heartbeat that renews the leases wakes it
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rest := idleCheck

@@ -32,7 +32,7 @@ func (s *Store) Notify(ctx context.Context, n domain.Notice) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, notifyLimit)
 	defer cancel()
-	payload, err := json.Marshal(pgNotice{s.cfg.Node, n.Kind, n.Key})
+	payload, err := json.Marshal(pgNotice{s.cfg.Node, n.To, n.Kind, n.Key})
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,8 @@ func (s *Store) Notify(ctx context.Context, n domain.Notice) error {
 
 // pgNotice is the payload of a NOTIFY.
 type pgNotice struct {
-	Node string `json:"node"`
+	Node string `json:"node"` // from
+	To   string `json:"to,omitempty"`
 	Kind string `json:"kind"`
 	Key  string `json:"key,omitempty"`
 }
@@ -81,10 +82,10 @@ func (s *Store) hear(ctx context.Context, e *pgEngine) error {
 			return err
 		}
 		var p pgNotice
-		if json.Unmarshal([]byte(got.Payload), &p) != nil || p.Node == s.cfg.Node {
+		if json.Unmarshal([]byte(got.Payload), &p) != nil || p.Node == s.cfg.Node || (p.To != "" && p.To != s.cfg.Node) {
 			continue
 		}
-		s.announce(domain.Notice{Kind: p.Kind, Key: p.Key})
+		s.announce(domain.Notice{Kind: p.Kind, Key: p.Key, To: p.To})
 	}
 }
 

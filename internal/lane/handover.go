@@ -1,0 +1,170 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// share gives one lane away when another live node has at least two fewer: one
+// at a time and at most one a heartbeat, so that the load moves without a
+// jolt. It does not wait for the lane's calls: leases must be renewed
+// meanwhile.
+func (e *Engine) share(ctx context.Context) error {
+	own, others, err := e.shares(ctx)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	poorest := others[0]
+	for _, s := range others {
+		if s.Lanes < poorest.Lanes {
+			poorest = s
+		}
+	}
+	mine := e.mine()
+	if own-poorest.Lanes < 2 || len(mine) == 0 || !e.giving.CompareAndSwap(false, true) {
+		return nil
+	}
+	e.loops.Go(func() {
+		defer e.giving.Store(false)
+		if err := e.give(e.ctx, mine[len(mine)-1], poorest.Node); err != nil && e.ctx.Err() == nil {
+			e.cfg.Logger.Warn("lane not given to another node", "lane", mine[len(mine)-1].key, "error", err)
+		}
+	})
+	return nil
+}
+
+// shares counts our lanes and tells the other nodes that are surely alive:
+// those that have not missed a heartbeat.
+func (e *Engine) shares(ctx context.Context) (own int, others []domain.LaneShare, err error) {
+	all, err := e.store.LaneShares(ctx, e.cfg.Lease/2)
+	for _, s := range all {
+		if s.Node == e.cfg.Node {
+			own = s.Lanes
+		} else {
+			others = append(others, s)
+		}
+	}
+	return own, others, err
+}
+
+// give hands a lane over to another node, or to whoever wants it, once its
+// calls in flight are done. It stays known until then: what was reserved
+// before must still find it.
+func (e *Engine) give(ctx context.Context, l *Lane, to string) error {
+	l.retire()
+	if err := l.settled(ctx); err != nil {
+		return err
+	}
+	e.drop(l)
+	if err := e.store.HandOver(ctx, l.key, e.cfg.Node, l.fence, to, e.cfg.Lease); err != nil {
+		return err // we are still its owner: the next heartbeat takes it again
+	}
+	e.notify(ctx, domain.Notice{Kind: domain.NoticeGiven, Key: l.key, To: to})
+	return nil
+}
+
+// settled waits until nothing of a retired lane is in flight.
+func (l *Lane) settled(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for l.busy() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (l *Lane) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flying+l.results > 0
+}
+
+// leave hands every lane over as soon as nothing of it is in flight, and signs
+// off. What is still in flight when ctx ends counts as cut off.
+func (e *Engine) leave(ctx context.Context) error {
+	_, others, err := e.shares(ctx)
+	if err != nil {
+		return err
+	}
+	e.publish(ctx)
+	rest := e.mine()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var errs []error
+	for n := 0; len(rest) > 0; {
+		rest = slices.DeleteFunc(rest, func(l *Lane) bool {
+			if l.busy() {
+				return false
+			}
+			to := ""
+			if len(others) > 0 {
+				to = others[n%len(others)].Node
+			}
+			n++
+			errs = append(errs, e.give(ctx, l, to))
+			return true
+		})
+		select {
+		case <-ctx.Done():
+			return errors.Join(append(errs, ctx.Err())...)
+		case <-tick.C:
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hear acts on what other nodes announce.
+func (e *Engine) hear() {
+	for {
+		var n domain.Notice
+		select {
+		case <-e.stop:
+			return
+		case n = <-e.cfg.Notices:
+		}
+		ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Lease)
+		if err := e.heard(ctx, n); err != nil && e.ctx.Err() == nil {
+			e.cfg.Logger.Warn("lanes not looked over", "error", err)
+		}
+		cancel()
+	}
+}
+
+func (e *Engine) heard(ctx context.Context, n domain.Notice) error {
+	switch n.Kind {
+	case domain.NoticeLane:
+		if l := e.have(n.Key); l != nil {
+			l.look()
+			return nil
+		}
+		e.mu.RLock()
+		_, ours := e.granted[n.Key] // and not open, because it had no work
+		e.mu.RUnlock()
+		if ours {
+			return e.take(ctx, n.Key)
+		}
+		return nil
+	case domain.NoticeGiven:
+		if n.To != "" && n.To != e.cfg.Node {
+			return nil
+		}
+		return e.take(ctx, n.Key)
+	case "": // some notices may have been missed
+		for _, l := range e.mine() {
+			l.look()
+		}
+		e.cfg.OnBeat(ctx)
+		return e.adopt(ctx)
+	default:
+		e.cfg.OnBeat(ctx)
+		return nil
+	}
+}
