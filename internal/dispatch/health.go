@@ -21,13 +21,15 @@ type Health struct {
 	store HealthStore
 	log   *slog.Logger
 
-	mu  sync.RWMutex
-	all map[string]domain.AppHealth
+	mu      sync.RWMutex
+	all     map[string]domain.AppHealth
+	unsaved map[string]int // words of this node on their way to the table, by app
+	writing sync.Mutex     // one at a time, so that the last word is stored last
 }
 
 // NewHealth makes an empty Health; Load fills it.
 func NewHealth(store HealthStore, log *slog.Logger) *Health {
-	return &Health{store: store, log: log, all: map[string]domain.AppHealth{}}
+	return &Health{store: store, log: log, all: map[string]domain.AppHealth{}, unsaved: map[string]int{}}
 }
 
 // Load reads what was known before this start, or what other nodes have said
@@ -42,7 +44,7 @@ func (h *Health) Load(ctx context.Context) (changed []domain.AppHealth, err erro
 	defer h.mu.Unlock()
 	for _, a := range list {
 		old := h.all[a.App]
-		if a.Rev <= old.Rev {
+		if a.Rev <= old.Rev || h.unsaved[a.App] > 0 {
 			continue
 		}
 		h.all[a.App] = a
@@ -123,21 +125,27 @@ func (h *Health) set(a domain.AppHealth) {
 	h.mu.Lock()
 	a.Rev = h.all[a.App].Rev
 	h.all[a.App] = a
+	h.unsaved[a.App]++
 	h.mu.Unlock()
 	// Written behind: memory decides, the table is for other eyes and restarts.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) //nolint:forbidigo // outlives the attempt that noticed
 	defer cancel()
-	rev, err := h.store.SetAppHealth(ctx, a)
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	last := h.Of(a.App)
+	rev, err := h.store.SetAppHealth(ctx, last)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unsaved[a.App]--; h.unsaved[a.App] == 0 {
+		delete(h.unsaved, a.App)
+	}
 	if err != nil {
 		h.log.Warn("app health not stored", "app", a.App, "error", err)
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now := h.all[a.App]; now.Rev < rev {
-		now.Rev = rev
-		h.all[a.App] = now
-	}
+	last = h.all[a.App]
+	last.Rev = rev
+	h.all[a.App] = last
 }
 
 // causes name the configuration faults that a person must mend.
