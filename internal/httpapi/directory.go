@@ -108,20 +108,19 @@ func directoryTexts(f domain.DirectoryFailure) (message, fix i18n.Pair) {
 	}
 	switch {
 	case f.Class == domain.DirectoryLimit:
-		return i18n.Pair{
-				EN: "The directory is larger than what is read. Departments that were read are counted exactly; the others and @all as if they reached everybody.",
-				ZH: "通讯录超出了读取上限。已读取的部门会精确计数，其余部门和 @all 按可能到达所有人计数。",
-			}, i18n.Pair{
-				EN: "Make the app's visible range smaller in WeCom's console, or send to departments instead of @all.",
-				ZH: "请在企业微信管理后台缩小应用的可见范围，或改为发给部门而不是 @all。",
-			}
+		message.EN = "The directory is larger than what is read. Departments that were read are counted exactly; the others and @all as if they reached everybody."
+		message.ZH = "通讯录超出了读取上限。已读取的部门会精确计数，其余部门和 @all 按可能到达所有人计数。"
+		fix.EN = "Make the app's visible range smaller in WeCom's console, or send to departments instead of @all."
+		fix.ZH = "请在企业微信管理后台缩小应用的可见范围，或改为发给部门而不是 @all。"
 	case f.Errcode != 0:
 		code := strconv.Itoa(f.Errcode)
-		return i18n.Pair{EN: "WeCom answered errcode " + code + ": " + f.Errmsg, ZH: "企业微信返回错误码 " + code + "：" + f.Errmsg}, again
+		message.EN, message.ZH, fix = "WeCom answered errcode "+code+": "+f.Errmsg, "企业微信返回错误码 "+code+"："+f.Errmsg, again
 	case f.Class == string(wecom.ClassConfig):
-		return i18n.Pair{EN: "The app's connection settings are not usable.", ZH: "应用的连接设置无法使用。"},
-			i18n.Pair{EN: "Correct base_url and proxy of the app.", ZH: "请更正应用的 base_url 与 proxy。"}
+		message = i18n.Pair{EN: "The app's connection settings are not usable.", ZH: "应用的连接设置无法使用。"}
+		fix = i18n.Pair{EN: "Correct base_url and proxy of the app.", ZH: "请更正应用的 base_url 与 proxy。"}
 	default:
-		return i18n.Pair{EN: "WeCom could not be reached, or its answer could not be used: " + f.Errmsg, ZH: "无法连接企业微信，或其应答无法使用：" + f.Errmsg}, again
+		message.EN = "WeCom could not be reached, or its answer could not be used: " + f.Errmsg
+		message.ZH, fix = "无法连接企业微信，或其应答无法使用："+f.Errmsg, again
 	}
+	return message, fix
 }
