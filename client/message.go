@@ -173,6 +173,9 @@ type Message struct {
 	Type          string     `json:"type,omitempty"`
 	Title         string     `json:"title,omitempty"`
 	Reference     string     `json:"reference,omitempty"`
+	Source        string     `json:"source,omitempty"`
+	MergedInto    string     `json:"merged_into,omitempty"`  // the digest that carries it
+	MergedCount   int        `json:"merged_count,omitempty"` // how many messages it carries, if it is a digest
 	CreatedAt     string     `json:"created_at,omitempty"`
 	FinishedAt    string     `json:"finished_at,omitempty"`
 	Recipients    Counts     `json:"recipients"`
@@ -236,6 +239,7 @@ type Delivery struct {
 	State         string    `json:"state"`
 	WaitReason    string    `json:"wait_reason,omitempty"`
 	NextAttemptAt string    `json:"next_attempt_at,omitempty"`
+	MergedInto    string    `json:"merged_into,omitempty"`
 	Recipients    int       `json:"recipients"`
 	MsgID         string    `json:"msgid,omitempty"`
 	Attempts      []Attempt `json:"attempts,omitempty"`
@@ -270,6 +274,7 @@ type MessageFilter struct {
 	State, Scene, App, User, Reference, Source string
 
 	Errcode      string
+	MergedInto   string // the id of the digest that carries them
 	Since, Until string // RFC 3339
 	Query        string // text in title or body
 	Limit        int    // 1–200; 0: the gateway's default
@@ -280,7 +285,7 @@ func (f MessageFilter) values() url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{
 		"state": f.State, "scene": f.Scene, "app": f.App, "user": f.User, "reference": f.Reference,
-		"source": f.Source, "errcode": f.Errcode, "since": f.Since, "until": f.Until, "q": f.Query,
+		"source": f.Source, "errcode": f.Errcode, "merged_into": f.MergedInto, "since": f.Since, "until": f.Until, "q": f.Query,
 		"cursor": f.Cursor,
 	} {
 		if value != "" {
@@ -321,6 +326,17 @@ func (c *Client) Recipients(ctx context.Context, id, cursor string) (Page[Recipi
 // Cancel takes back what has not been sent. The answer is the gateway's.
 func (c *Client) Cancel(ctx context.Context, id string) (json.RawMessage, error) {
 	return c.action(ctx, "/v1/messages/"+url.PathEscape(id)+"/cancel", nil, true)
+}
+
+// Release decides about a message that is held because WeCom may or may not
+// have it: it is sent again or, with drop, ends as uncertain.
+func (c *Client) Release(ctx context.Context, id string, drop bool) (json.RawMessage, error) {
+	do := "send"
+	if drop {
+		do = "drop"
+	}
+	// Not repeated: a released message may be held again.
+	return c.action(ctx, "/v1/messages/"+url.PathEscape(id)+"/release", map[string]string{"do": do}, false)
 }
 
 // Resend sends a message again as a new one. Render is "same" (the same bytes)

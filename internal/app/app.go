@@ -139,7 +139,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
 	api, err := httpapi.New(httpapi.Config{
 		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
-		Apps: a.operator, Lanes: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
+		Apps: a.operator, Lanes: a.operator, Held: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
 		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
 	})
 	if err != nil {

@@ -180,7 +180,7 @@ func TestCompletionScriptsAreWellFormed(t *testing.T) {
 			"\nCOMP_WORDS=(hongyan --json messages re) COMP_CWORD=3; _hongyan; echo \"${COMPREPLY[@]}\"\n"
 		out, err := exec.Command(bash, "-c", script).CombinedOutput()
 		require.NoError(t, err, string(out))
-		require.Equal(t, "resend\n", string(out))
+		require.Equal(t, "release resend\n", string(out))
 	}
 }
 

@@ -16,7 +16,7 @@ type root struct {
 	Conf    confCmd    `cmd:"" name:"config" group:"Run" help:"Check or print the settings."`
 
 	Send     sendCmd     `cmd:"" group:"Messages" help:"Send a message."`
-	Messages messagesCmd `cmd:"" group:"Messages" help:"Find, watch, resend and cancel messages."`
+	Messages messagesCmd `cmd:"" group:"Messages" help:"Find, watch, resend, release and cancel messages."`
 	Lanes    lanesCmd    `cmd:"" group:"Messages" help:"Show how full each lane is and why it waits."`
 
 	Apply    applyCmd  `cmd:"" group:"Setup" help:"Create or change apps, scenes, audiences… from YAML files."`
@@ -46,11 +46,14 @@ func examples() map[string][]string {
 		"config print":    {"hongyan config print"},
 		"send":            {"hongyan send program-alert --to zhangsan,lisi --data service=billing --data error=OOM", "hongyan send 12 --audience oncall --data @alert.json --wait", "hongyan send --app ops --text 'Backup is done' --to zhangsan"},
 		"messages":        {"hongyan messages list --state failed"},
-		"messages list":   {"hongyan messages list --state failed --scene program-alert --limit 20"},
+		"messages list":   {"hongyan messages list --state failed --scene program-alert --limit 20", "hongyan messages list --merged-into msg_0"},
 		"messages get":    {"hongyan messages get msg_0", "hongyan messages get msg_0 --recipients"},
 		"messages watch":  {"hongyan messages watch msg_0 --timeout 5m"},
 		"messages resend": {"hongyan messages resend msg_0 --only failed --render latest"},
 		"messages cancel": {"hongyan messages cancel msg_0"},
+
+		"messages release": {"hongyan messages release msg_0", "hongyan messages release msg_0 --drop"},
+
 		"lanes":           {"hongyan lanes"},
 		"apply":           {"hongyan apply -f hongyan.d --dry-run", "hongyan apply -f hongyan.d"},
 		"export":          {"hongyan export > all.yaml", "hongyan export --kind scenes"},

@@ -12,26 +12,28 @@ import (
 )
 
 type messagesCmd struct {
-	List   messagesListCmd   `cmd:"" help:"List messages, newest first."`
-	Get    messagesGetCmd    `cmd:"" help:"Show one message with its deliveries and attempts."`
-	Watch  messagesWatchCmd  `cmd:"" help:"Follow a message until it is final."`
-	Resend messagesResendCmd `cmd:"" help:"Send a message again, as a new one."`
-	Cancel messagesCancelCmd `cmd:"" help:"Take back what was not sent yet."`
+	List    messagesListCmd    `cmd:"" help:"List messages, newest first."`
+	Get     messagesGetCmd     `cmd:"" help:"Show one message with its deliveries and attempts."`
+	Watch   messagesWatchCmd   `cmd:"" help:"Follow a message until it is final."`
+	Release messagesReleaseCmd `cmd:"" help:"Decide about a held message, which WeCom may or may not have."`
+	Resend  messagesResendCmd  `cmd:"" help:"Send a message again, as a new one."`
+	Cancel  messagesCancelCmd  `cmd:"" help:"Take back what was not sent yet."`
 }
 
 type messagesListCmd struct {
-	State     string `placeholder:"STATE" help:"scheduled, queued, sending, sent, partial, failed, expired, cancelled, merged or uncertain."`
-	Scene     string `placeholder:"KEY" help:"Only this scene."`
-	App       string `placeholder:"KEY" help:"Only this app."`
-	User      string `placeholder:"USER" help:"Only to this member."`
-	Reference string `placeholder:"TEXT" help:"Only with this reference."`
-	Source    string `placeholder:"TEXT" help:"Only from this source."`
-	Errcode   string `placeholder:"N" help:"Only with this errcode in an attempt."`
-	Since     string `placeholder:"TIME" help:"Created at or after: RFC 3339, or an age such as 2h."`
-	Until     string `placeholder:"TIME" help:"Created before: RFC 3339, or an age such as 2h."`
-	Search    string `short:"s" placeholder:"TEXT" help:"Text in title or body."`
-	Limit     int    `default:"50" help:"At most this many, 1 to 200."`
-	Cursor    string `placeholder:"CURSOR" help:"Go on after an earlier page."`
+	State      string `placeholder:"STATE" help:"scheduled, queued, sending, sent, partial, failed, expired, cancelled, merged or uncertain."`
+	Scene      string `placeholder:"KEY" help:"Only this scene."`
+	App        string `placeholder:"KEY" help:"Only this app."`
+	User       string `placeholder:"USER" help:"Only to this member."`
+	Reference  string `placeholder:"TEXT" help:"Only with this reference."`
+	Source     string `placeholder:"TEXT" help:"Only from this source."`
+	MergedInto string `placeholder:"ID" help:"Only what this digest carries."`
+	Errcode    string `placeholder:"N" help:"Only with this errcode in an attempt."`
+	Since      string `placeholder:"TIME" help:"Created at or after: RFC 3339, or an age such as 2h."`
+	Until      string `placeholder:"TIME" help:"Created before: RFC 3339, or an age such as 2h."`
+	Search     string `short:"s" placeholder:"TEXT" help:"Text in title or body."`
+	Limit      int    `default:"50" help:"At most this many, 1 to 200."`
+	Cursor     string `placeholder:"CURSOR" help:"Go on after an earlier page."`
 }
 
 // Run prints one page.
@@ -50,7 +52,7 @@ func (c *messagesListCmd) Run(s *session) error {
 	}
 	page, err := api.Messages(s.ctx, client.MessageFilter{
 		State: c.State, Scene: c.Scene, App: c.App, User: c.User, Reference: c.Reference, Source: c.Source,
-		Errcode: c.Errcode, Since: since, Until: until, Query: c.Search, Limit: c.Limit, Cursor: c.Cursor,
+		Errcode: c.Errcode, MergedInto: c.MergedInto, Since: since, Until: until, Query: c.Search, Limit: c.Limit, Cursor: c.Cursor,
 	})
 	if err != nil {
 		return err
@@ -124,6 +126,7 @@ func (c *messagesGetCmd) Run(s *session) error {
 		{"type", m.Type},
 		{"title", m.Title},
 		{"reference", m.Reference},
+		{"merged", mergedText(m)},
 		{"created", shortTime(m.CreatedAt)},
 		{"finished", shortTime(m.FinishedAt)},
 		{"next try", shortTime(m.NextAttemptAt)},
@@ -138,7 +141,7 @@ func (c *messagesGetCmd) Run(s *session) error {
 		}
 	}
 	for _, d := range m.Deliveries {
-		if err := s.printf("\n%s  %s  %s %s\n", clean(d.ID), clean(d.Lane), clean(d.State), clean(d.WaitReason)); err != nil {
+		if err := s.printf("\n%s  %s  %s\n", clean(d.ID), clean(d.Lane), clean(deliveryText(d))); err != nil {
 			return err
 		}
 		for _, a := range d.Attempts {
@@ -148,6 +151,29 @@ func (c *messagesGetCmd) Run(s *session) error {
 		}
 	}
 	return nil
+}
+
+// mergedText says which digest carries the message, or what the digest carries.
+func mergedText(m client.Message) string {
+	switch {
+	case m.MergedCount > 0:
+		return "carries " + strconv.Itoa(m.MergedCount) + " messages: hongyan messages list --merged-into " + m.ID
+	case m.MergedInto != "":
+		return "into " + m.MergedInto
+	}
+	return ""
+}
+
+// deliveryText is the state of a delivery, and what it waits for until when.
+func deliveryText(d client.Delivery) string {
+	text := strings.TrimSpace(d.State + " " + d.WaitReason)
+	switch {
+	case d.MergedInto != "":
+		text += " into " + d.MergedInto
+	case d.NextAttemptAt != "" && d.WaitReason != "":
+		text += " until " + shortTime(d.NextAttemptAt)
+	}
+	return text
 }
 
 func (c *messagesGetCmd) recipients(s *session, api *client.Client) error {
@@ -205,6 +231,21 @@ func (c *messagesResendCmd) Run(s *session) error {
 	}
 	raw, err := api.Resend(s.ctx, c.ID, c.Render, c.Only)
 	return s.acted(raw, err, "sent again")
+}
+
+type messagesReleaseCmd struct {
+	ID   string `arg:"" help:"Id of the message."`
+	Drop bool   `help:"Leave it as uncertain instead of sending it again."`
+}
+
+// Run decides about the held message.
+func (c *messagesReleaseCmd) Run(s *session) error {
+	api, err := s.api()
+	if err != nil {
+		return err
+	}
+	raw, err := api.Release(s.ctx, c.ID, c.Drop)
+	return s.acted(raw, err, "released")
 }
 
 type messagesCancelCmd struct {

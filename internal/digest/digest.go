@@ -22,7 +22,6 @@ const (
 	textBytes = 2048
 	// lineBytes bounds one line, so that a few long titles do not push out the rest.
 	lineBytes = 240
-	source    = "digest"
 )
 
 // Apps gives the live configuration of apps.
@@ -68,7 +67,7 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 	users, parties, tags, all := wecom.Receivers(first.Body)
 	now := time.Now().UTC()
 	m := domain.Message{
-		ID: c.cfg.IDs.New(domain.PrefixMessage), Source: source, Scene: first.Scene, App: appKey, Type: string(kind),
+		ID: c.cfg.IDs.New(domain.PrefixMessage), Source: domain.SourceDigest, Scene: first.Scene, App: appKey, Type: string(kind),
 		Title: title, Text: text, State: domain.StateQueued, CreatedAt: now, Priority: first.Priority, Deliveries: 1,
 	}
 	d := domain.Delivery{

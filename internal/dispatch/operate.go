@@ -16,7 +16,8 @@ import (
 type LaneStore interface {
 	LaneStats(ctx context.Context) ([]domain.LaneStats, error)
 	LaneReports(ctx context.Context) (map[string]string, error)
-	Release(ctx context.Context, messageID string) (lanes []string, err error)
+	Release(ctx context.Context, messageID, by string) (lanes []string, err error)
+	Drop(ctx context.Context, messageID, by string) error
 	Notify(ctx context.Context, n domain.Notice) error
 }
 
@@ -127,10 +128,14 @@ func (o *Operator) report(key string) (domain.LaneReport, bool) {
 	return r, ok
 }
 
-// ReleaseMessage lets the held deliveries of a message go: somebody has decided
-// that a second copy is better than none.
-func (o *Operator) ReleaseMessage(ctx context.Context, id string) error {
-	lanes, err := o.store.Release(ctx, id)
+// ReleaseMessage ends the wait of a message's held deliveries: somebody has
+// decided that a second copy is better than none or, with drop, the other way
+// round. by is the deciding key's id.
+func (o *Operator) ReleaseMessage(ctx context.Context, id string, drop bool, by string) error {
+	if drop {
+		return o.store.Drop(ctx, id, by)
+	}
+	lanes, err := o.store.Release(ctx, id, by)
 	if err != nil {
 		return err
 	}

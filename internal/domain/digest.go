@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// SourceDigest is the source of messages that stand for several.
+const SourceDigest = "digest"
+
 // DigestGroup names the deliveries that may be merged: same scene, same
 // receivers, same key. The part before the dot leaves the key out, so that
 // under pressure everything of a scene for the same people can be merged.

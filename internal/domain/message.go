@@ -27,7 +27,7 @@ type Message struct {
 	FinishedAt   time.Time       // zero while open
 	Request      json.RawMessage // the SendRequest as accepted, media replaced by upload ids; for resend
 	DigestKey    string
-	MergedInto   string
+	MergedInto   string // the digest that carries it; the last one, where its deliveries went into several
 	ResendOf     string
 	Deliveries   int // how many there are
 	Recipients   int // how many there are
@@ -51,6 +51,7 @@ type Delivery struct {
 	Scene       string     // scene key, or empty: scenes share a lane by weight
 	Digest      string     // the group it may be merged with; see DigestGroup. Empty: never merged
 	Handling    Handling
+	MergedInto  string // the digest that carries it
 	Recipients  int
 	Tries       int       // calls made, all of them; the number of the last attempt
 	Attempts    int       // calls that count against the retry schedule
@@ -127,11 +128,15 @@ const (
 	EventFinished  = "message."         // + final state: message.sent, message.failed…
 	EventRetry     = "delivery.retry"   // an attempt ended and another will follow
 	EventWait      = "delivery.waiting" // it must wait; data says why and until when
-	EventReleased  = "message.released" // a person let a held message go
+	EventReleased  = "message.released" // a person decided about a held message; data says do (send, drop) and by whom
 	EventAppHealth = "app.health"       // an app became blocked, paused or ok again
 	EventRunFailed = "schedule.failed"  // a run of a schedule was refused
 	EventRunMissed = "schedule.missed"  // a run of a schedule came about while no gateway ran
 )
+
+// ReasonDropped is the reason of deliveries that were held until a person gave
+// them up.
+const ReasonDropped = "dropped_by_hand"
 
 // LaneKey names the lane of an app, robot, chat or webhook endpoint.
 func LaneKey(kind, key string) string { return kind + ":" + key }

@@ -119,6 +119,7 @@ type MessageFilter struct {
 	Since     time.Time // created at or after
 	Until     time.Time // created before
 	Query     string    // text in title or body
+	Merged    string    // carried by the digest with this id
 	Scenes    []string  // limits of the API key; nil: no limit
 	Apps      []string
 	Limit     int    // 1–200
@@ -133,6 +134,7 @@ type MessageView struct {
 	NextAttemptAt time.Time
 	Deliveries    []DeliveryView
 	Counts        RecipientCounts
+	Merged        int // how many messages it carries, if it is a digest
 }
 
 // DeliveryView is a delivery with its attempts.

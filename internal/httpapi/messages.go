@@ -17,10 +17,11 @@ import (
 const maxBatch = 1000
 
 var (
-	sendShape   = shapeFor[domain.SendRequest]()
-	batchShape  = shapeFor[batchRequest]()
-	resendShape = shapeFor[resendRequest]()
-	emptyShape  = shapeFor[struct{}]()
+	sendShape    = shapeFor[domain.SendRequest]()
+	batchShape   = shapeFor[batchRequest]()
+	resendShape  = shapeFor[resendRequest]()
+	releaseShape = shapeFor[releaseRequest]()
+	emptyShape   = shapeFor[struct{}]()
 )
 
 // Accepted is the answer to a message that is durably accepted.
@@ -220,7 +221,7 @@ func listMessages(s *Server, w http.ResponseWriter, r *request) error {
 	q := parseQuery(r)
 	f := domain.MessageFilter{
 		State: domain.State(q.text("state")), Scene: q.text("scene"), App: q.text("app"), User: q.text("user"),
-		Reference: q.text("reference"), Source: q.text("source"), Errcode: q.integer("errcode"),
+		Reference: q.text("reference"), Source: q.text("source"), Merged: q.text("merged_into"), Errcode: q.integer("errcode"),
 		Since: q.time("since"), Until: q.time("until"), Query: q.text("q"),
 		Scenes: r.caller.Scenes, Apps: r.caller.Apps, Limit: q.limit(), Cursor: q.text("cursor"),
 	}
@@ -230,6 +231,9 @@ func listMessages(s *Server, w http.ResponseWriter, r *request) error {
 			names = append(names, string(st))
 		}
 		q.add("state", "enum", "is not a state", "use one of: "+strings.Join(names, ", "), names)
+	}
+	if f.Merged != "" && !domain.ValidID(domain.PrefixMessage, f.Merged) {
+		q.add("merged_into", "format", "is not the id of a message", "give the id of a digest", "msg_…")
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -310,60 +314,6 @@ func listEvents(s *Server, w http.ResponseWriter, r *request) error {
 		items = append(items, eventView(e))
 	}
 	return reply(w, http.StatusOK, page(items, ""))
-}
-
-func cancelMessage(s *Server, w http.ResponseWriter, r *request) error {
-	if err := s.decode(w, r, emptyShape, true, &struct{}{}); err != nil {
-		return err
-	}
-	v, err := s.visible(r.Context(), r)
-	if err != nil {
-		return err
-	}
-	if s.cfg.Messages == nil {
-		return errNoService
-	}
-	if _, err := s.cfg.Messages.Cancel(r.Context(), r.caller, v.Message.ID); err != nil {
-		return err
-	}
-	if v, err = s.cfg.History.FindMessage(r.Context(), v.Message.ID); err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, s.messageView(v, r.language()))
-}
-
-type resendRequest struct {
-	Render string `json:"render,omitempty" enum:"same,latest" doc:"same (default): as it was; latest: rendered anew by the scene's live version"`
-	Only   string `json:"only,omitempty" enum:"failed,all" doc:"failed (default): those who were not reached; all: everyone"`
-}
-
-func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
-	var req resendRequest
-	if err := s.decode(w, r, resendShape, true, &req); err != nil {
-		return err
-	}
-	var bad []domain.FieldError
-	for _, c := range []struct{ pointer, got, a, b string }{{"/render", req.Render, "same", "latest"}, {"/only", req.Only, "failed", "all"}} {
-		if c.got != "" && c.got != c.a && c.got != c.b {
-			bad = append(bad, domain.FieldError{Pointer: c.pointer, Code: "enum", Args: []any{[]string{c.a, c.b}}, Message: "is not known", Fix: "use " + c.a + " or " + c.b})
-		}
-	}
-	if len(bad) > 0 {
-		return domain.Invalid(bad...)
-	}
-	v, err := s.visible(r.Context(), r)
-	if err != nil {
-		return err
-	}
-	if s.cfg.Messages == nil {
-		return errNoService
-	}
-	a, err := s.cfg.Messages.Resend(r.Context(), r.caller, v.Message.ID, domain.ResendOptions{Latest: req.Render == "latest", All: req.Only == "all", RequestID: r.id})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", "/v1/messages/"+a.ID)
-	return reply(w, http.StatusAccepted, s.acceptedView(a))
 }
 
 // ready answers for load balancers.

@@ -29,6 +29,7 @@ type Config struct {
 	Apps      Apps
 	Lanes     Lanes
 	Directory Directory
+	Held      Held
 	Uploads   Uploads
 	Keys      Keys
 

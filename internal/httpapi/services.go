@@ -114,6 +114,14 @@ type Apps interface {
 	Test(ctx context.Context, key string) (domain.AppTest, error)
 }
 
+// Held decides about messages that WeCom may or may not have.
+type Held interface {
+	// ReleaseMessage sends the held deliveries of a message again or, with
+	// drop, ends them as uncertain. domain.CodeConflict when none is held. The
+	// edge has checked that the message exists and that the caller may see it.
+	ReleaseMessage(ctx context.Context, messageID string, drop bool, by string) error
+}
+
 // Lanes shows what waits where.
 type Lanes interface {
 	Lanes(ctx context.Context) ([]domain.LaneStatus, error)

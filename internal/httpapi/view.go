@@ -25,7 +25,8 @@ type Message struct {
 	Source        string                 `json:"source" doc:"api, resend, digest or the key of an inlet"`
 	Reference     *string                `json:"reference"`
 	DigestKey     *string                `json:"digest_key"`
-	MergedInto    *string                `json:"merged_into"`
+	MergedInto    *string                `json:"merged_into" doc:"The digest that carries it; the last one, where its deliveries went into several"`
+	MergedCount   int                    `json:"merged_count" doc:"How many messages it carries, if it is a digest"`
 	ResendOf      *string                `json:"resend_of"`
 	KeyID         *string                `json:"key_id"`
 	RequestID     *string                `json:"request_id"`
@@ -42,6 +43,7 @@ type Message struct {
 type Links struct {
 	Self    string `json:"self"`
 	Console string `json:"console"`
+	Merged  string `json:"merged,omitempty" doc:"The messages that this digest carries"`
 }
 
 // Delivery is one planned call to WeCom with its tries.
@@ -51,6 +53,7 @@ type Delivery struct {
 	State         domain.State       `json:"state"`
 	WaitReason    *domain.WaitReason `json:"wait_reason"`
 	NextAttemptAt *time.Time         `json:"next_attempt_at"`
+	MergedInto    *string            `json:"merged_into" doc:"The digest that carries it"`
 	Recipients    int                `json:"recipients"`
 	MsgID         *string            `json:"msgid"`
 	ResponseCode  *ResponseCode      `json:"response_code" doc:"Whether a template card can still be updated; the code itself is never shown"`
@@ -145,6 +148,10 @@ func (s *Server) messageView(v domain.MessageView, lang i18n.Lang) Message {
 		DigestKey: orNil(m.DigestKey), MergedInto: orNil(m.MergedInto), ResendOf: orNil(m.ResendOf), KeyID: orNil(m.KeyID),
 		RequestID: orNil(m.RequestID), CreatedAt: m.CreatedAt.UTC(), SendAt: timeOrNil(m.SendAt), ExpiresAt: timeOrNil(m.ExpiresAt),
 		FinishedAt: timeOrNil(m.FinishedAt), Recipients: v.Counts, Links: s.links(m.ID), Deliveries: make([]Delivery, 0, len(v.Deliveries)),
+		MergedCount: v.Merged,
+	}
+	if v.Merged > 0 {
+		out.Links.Merged = "/v1/messages?merged_into=" + m.ID
 	}
 	if !state.Final() {
 		out.WaitReason, out.NextAttemptAt = orNil(v.WaitReason), timeOrNil(v.NextAttemptAt)
@@ -157,7 +164,7 @@ func (s *Server) messageView(v domain.MessageView, lang i18n.Lang) Message {
 
 func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
 	d := &v.Delivery
-	out := Delivery{ID: d.ID, Lane: d.Lane, State: d.State, Recipients: d.Recipients, Attempts: make([]Attempt, 0, len(v.Attempts))}
+	out := Delivery{ID: d.ID, Lane: d.Lane, State: d.State, MergedInto: orNil(d.MergedInto), Recipients: d.Recipients, Attempts: make([]Attempt, 0, len(v.Attempts))}
 	if d.State == domain.StateQueued || d.State == domain.StateScheduled {
 		out.WaitReason, out.NextAttemptAt = orNil(d.WaitReason), timeOrNil(d.DueAt)
 	}

@@ -154,7 +154,7 @@ const (
 )
 
 const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_interval,
-	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at`
+	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at, merged_into`
 
 // scanDelivery reads deliveryColumns, and what follows them into more.
 func scanDelivery(r rows) (domain.Delivery, error) { return scanDeliveryAnd(r) }
@@ -164,7 +164,7 @@ func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
 	var priority int
 	var due, expires, started, done, created int64
 	err = r.Scan(append([]any{&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &d.DupInterval,
-		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created}, more...)...)
+		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created, &d.MergedInto}, more...)...)
 	if err != nil {
 		return d, err
 	}

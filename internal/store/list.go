@@ -103,6 +103,9 @@ func (s *Store) messageFilter(mf domain.MessageFilter) (*filter, error) {
 	if len(mf.Apps) > 0 {
 		f.add(`m.app `+s.engine.inList("?"), listJSON(mf.Apps))
 	}
+	if mf.Merged != "" {
+		f.add(`m.id IN (SELECT message_id FROM deliveries WHERE merged_into = ? AND merged_into <> '')`, clean(mf.Merged))
+	}
 	f.state(mf.State)
 	if mf.Errcode != nil {
 		f.errcode(*mf.Errcode)

@@ -152,7 +152,29 @@ func (s *Store) views(ctx context.Context, q querier, messages []domain.Message,
 	for i := range views {
 		complete(&views[i], special[views[i].Message.ID])
 	}
-	return views, nil
+	return views, s.countMerged(ctx, q, views, index)
+}
+
+// countMerged tells of each digest how many messages it carries.
+func (s *Store) countMerged(ctx context.Context, q querier, views []domain.MessageView, index map[string]int) error {
+	var digests []string
+	for i := range views {
+		if views[i].Message.Source == domain.SourceDigest {
+			digests = append(digests, views[i].Message.ID)
+		}
+	}
+	if len(digests) == 0 {
+		return nil
+	}
+	_, err := collect(ctx, q, `SELECT merged_into, count(DISTINCT message_id) FROM deliveries WHERE merged_into <> '' AND merged_into `+
+		s.engine.inList("$1")+` GROUP BY merged_into`, []any{listJSON(digests)}, func(r rows) (struct{}, error) {
+		var id string
+		var n int
+		err := r.Scan(&id, &n)
+		views[index[id]].Merged = n
+		return struct{}{}, err
+	})
+	return err
 }
 
 // spoken counts the recipients of a delivery about whom WeCom said something.

@@ -60,7 +60,7 @@ func (s *Store) ownLane(ctx context.Context, q querier, lane string, fence int64
 // any more, or the lane has a newer fence.
 func (s *Store) Merge(ctx context.Context, x domain.Merge) error {
 	const (
-		merge = `UPDATE deliveries SET state = 'merged', finished_at = $1, wait_reason = '' WHERE id `
+		merge = `UPDATE deliveries SET state = 'merged', finished_at = $1, wait_reason = '', merged_into = $2 WHERE id `
 		point = `UPDATE messages SET merged_into = $1 WHERE id `
 		which = `SELECT DISTINCT message_id FROM deliveries WHERE id `
 	)
@@ -84,7 +84,7 @@ func (s *Store) Merge(ctx context.Context, x domain.Merge) error {
 		if err := insertSubmission(ctx, q, &sub); err != nil {
 			return err
 		}
-		if _, err := q.exec(ctx, merge+s.engine.inList("$2"), micros(x.At), ids); err != nil {
+		if _, err := q.exec(ctx, merge+s.engine.inList("$3"), micros(x.At), sub.Messages[0].ID, ids); err != nil {
 			return err
 		}
 		messages, err := collect(ctx, q, which+s.engine.inList("$1"), []any{ids}, func(r rows) (id string, err error) {

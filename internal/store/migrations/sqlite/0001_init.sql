@@ -39,7 +39,6 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
-CREATE INDEX messages_merged ON messages (merged_into, id) WHERE merged_into <> '';
 CREATE INDEX messages_reference ON messages (reference, id) WHERE reference <> '';
 
 CREATE TABLE deliveries (
@@ -65,6 +64,7 @@ CREATE TABLE deliveries (
     failed_class TEXT NOT NULL,
     errcode      INTEGER NOT NULL DEFAULT 0,
     reason       TEXT NOT NULL DEFAULT '',
+    merged_into  TEXT NOT NULL DEFAULT '', -- the digest that carries it
     owner        TEXT NOT NULL,
     fence        INTEGER NOT NULL,
     started_at   INTEGER NOT NULL,
@@ -75,6 +75,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_message ON deliveries (message_id);
 -- One walk per stream: what shares a lane, a priority and a scene.
 CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE state IN ('queued', 'scheduled');
+CREATE INDEX deliveries_merged ON deliveries (merged_into, message_id) WHERE merged_into <> '';
 CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND state IN ('queued', 'scheduled');
 CREATE INDEX deliveries_sending ON deliveries (lane) WHERE state = 'sending';
 

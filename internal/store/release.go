@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+const heldOf = ` WHERE message_id = $1 AND state = 'queued' AND wait_reason = 'held'`
+
+// Release lets the deliveries of a message that are held go on at once and
+// returns their lanes, each once. by is who decided, for the timeline. It
+// fails with domain.CodeNotFound, and with domain.CodeConflict when none is
+// held.
+func (s *Store) Release(ctx context.Context, messageID, by string) (lanes []string, err error) {
+	const which = `SELECT DISTINCT lane FROM deliveries` + heldOf + ` ORDER BY lane`
+	err = s.do(ctx, func(ctx context.Context, q querier) error {
+		lanes, err = collect(ctx, q, which, []any{messageID}, func(r rows) (lane string, err error) {
+			err = r.Scan(&lane)
+			return lane, err
+		})
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if _, err := q.exec(ctx, `UPDATE deliveries SET wait_reason = '', due_at = $2`+heldOf, messageID, micros(now)); err != nil {
+			return err
+		}
+		return released(ctx, q, int64(len(lanes)), messageID, releasedData("send", by), now)
+	})
+	return lanes, err
+}
+
+// Drop ends the deliveries of a message that are held as uncertain: nobody
+// knows whether WeCom has them, and they are not repeated. It fails like
+// Release.
+func (s *Store) Drop(ctx context.Context, messageID, by string) error {
+	const update = `UPDATE deliveries SET state = 'uncertain', finished_at = $2, wait_reason = '', reason = $3` + heldOf
+	return s.do(ctx, func(ctx context.Context, q querier) error {
+		now := time.Now()
+		n, err := q.exec(ctx, update, messageID, micros(now), domain.ReasonDropped)
+		if err != nil {
+			return err
+		}
+		if err := released(ctx, q, n, messageID, releasedData("drop", by), now); err != nil {
+			return err
+		}
+		return conclude(ctx, q, messageID, now, reasonData(domain.ReasonDropped))
+	})
+}
+
+// released notes what a person decided about n deliveries; none is an error.
+func released(ctx context.Context, q querier, n int64, messageID, data string, now time.Time) error {
+	if n > 0 {
+		return addEvent(ctx, q, domain.Event{Type: domain.EventReleased, MessageID: messageID, At: now, Data: json.RawMessage(data)})
+	}
+	var state string
+	found, err := queryRow(ctx, q, `SELECT state FROM messages WHERE id = $1`, []any{messageID}, &state)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return domain.Errorf(domain.CodeNotFound, "there is no message %s", messageID)
+	}
+	if domain.State(state).Final() {
+		return domain.Errorf(domain.CodeConflict, "nothing of message %s is held: it is %s already", messageID, state)
+	}
+	return domain.Errorf(domain.CodeConflict, "nothing of message %s is held: it goes on by itself", messageID)
+}
+
+func releasedData(do, by string) string {
+	b, _ := json.Marshal(struct {
+		Do string `json:"do"`
+		By string `json:"by,omitempty"`
+	}{do, clean(by)}) // text only: cannot fail
+	return string(b)
+}
