@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"hongyan/internal/access"
@@ -26,6 +27,7 @@ import (
 	"hongyan/internal/plan"
 	"hongyan/internal/safehttp"
 	"hongyan/internal/scene"
+	"hongyan/internal/schedule"
 	"hongyan/internal/seal"
 	"hongyan/internal/store"
 	"hongyan/internal/telemetry"
@@ -40,6 +42,7 @@ type App struct {
 	keys     *access.Keys
 	engine   *lane.Engine
 	operator *dispatch.Operator
+	runner   *schedule.Runner
 	metrics  *telemetry.Metrics
 	handler  http.Handler
 	streams  func() // ends the event streams
@@ -80,7 +83,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	}
 	a.onClose(func(context.Context) error { return a.store.Close() })
 
-	a.catalog = catalog.New(catalog.Config{Store: a.store, Log: log, CheckScene: scene.Check})
+	a.catalog = catalog.New(catalog.Config{Store: a.store, Log: log, CheckScene: scene.Check, CheckSchedule: schedule.Check})
 	scenes := scene.New(a.catalog)
 	if err := a.catalog.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the catalogue: %w", err)
@@ -136,10 +139,18 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Store: a.store, Lanes: a.engine, Apps: a.catalog, Scenes: scenes, Planner: plan.New(a.catalog, ids),
 		Fetch: fetch, IDs: ids, Follow: follow, OnAccept: a.metrics.Accepted,
 	})
+	runs := schedule.Config{Catalog: a.catalog, Intake: in, Runs: a.store, OnRun: a.metrics.ScheduleRuns, Log: log}
+	a.runner = schedule.NewRunner(runs)
+	a.catalog.OnChange(func(kind domain.ResourceKind, _ string) {
+		if kind == domain.ResourceSchedule {
+			a.runner.Changed()
+		}
+	})
 	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
 	api, err := httpapi.New(httpapi.Config{
 		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
 		Apps: a.operator, Lanes: a.operator, Held: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
+		Schedules: schedule.New(runs),
 		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
 	})
 	if err != nil {
@@ -170,16 +181,13 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	work := []func(context.Context){a.watchCatalog, a.keys.Run, a.prune, a.gauge, a.directory.Run}
-	done := make(chan struct{}, len(work))
-	for _, loop := range work {
-		go func() { loop(loops); done <- struct{}{} }()
+	var done sync.WaitGroup
+	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.gauge, a.directory.Run} {
+		done.Go(func() { loop(loops) })
 	}
 	a.onClose(func(context.Context) error {
 		cancel()
-		for range work {
-			<-done
-		}
+		done.Wait()
 		return nil
 	})
 	a.ready.set(true)

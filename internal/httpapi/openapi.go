@@ -85,7 +85,7 @@ func newSpec(version string) (spec, error) {
 			SecuritySchemes: map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key; never in a URL"}},
 		},
 	}
-	for _, tag := range []string{"Messages", "Events", "Apps", "Scenes", "Audiences", "Keys", "Lanes", "Errcodes", "Health"} {
+	for _, tag := range []string{"Messages", "Events", "Apps", "Scenes", "Audiences", "Schedules", "Keys", "Lanes", "Errcodes", "Health"} {
 		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
 	}
 	problem := registry.Schema(reflect.TypeFor[Problem](), true, "")
@@ -194,7 +194,7 @@ func finish(registry huma.Registry) {
 			switch {
 			case p.Type == huma.TypeArray:
 				p.Nullable = false
-			case field == "response_code" || field == "would_wait":
+			case p.Ref != "" && (field == "response_code" || field == "would_wait" || field == "last_run"):
 				schema.Properties[field] = &huma.Schema{OneOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}, Description: p.Description}
 			case field == "state" && name != "Health":
 				p.Enum = states

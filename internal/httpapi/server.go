@@ -26,6 +26,7 @@ type Config struct {
 	Events    Events
 	Resources Resources
 	Scenes    Scenes
+	Schedules Schedules
 	Apps      Apps
 	Lanes     Lanes
 	Directory Directory

@@ -103,6 +103,22 @@ type ScenePreview = struct {
 	To      domain.To // optional; falls back to the scene's
 }
 
+// Schedules administers schedules: schedule.Schedules satisfies it. What the
+// caller's limits to scenes and apps hide fails with domain.CodeNotFound.
+type Schedules interface {
+	GetSchedule(ctx context.Context, by domain.Caller, key string) (domain.ScheduleView, error)
+	// ListSchedules returns at most limit schedules with keys behind after.
+	ListSchedules(ctx context.Context, by domain.Caller, after string, limit int) (views []domain.ScheduleView, more bool, err error)
+	// PutSchedule checks a schedule as a send is checked, with pointers into
+	// /message. ifMatch as in Resources.
+	PutSchedule(ctx context.Context, by domain.Caller, s domain.Schedule, ifMatch int64) (v domain.ScheduleView, created bool, err error)
+	DeleteSchedule(ctx context.Context, by domain.Caller, key string, ifMatch int64) error
+	// PreviewSchedule stores nothing; nil draft: the stored schedule.
+	PreviewSchedule(ctx context.Context, by domain.Caller, key string, draft *domain.Schedule) (domain.SchedulePreview, error)
+	// RunSchedule makes one run now and returns after the commit.
+	RunSchedule(ctx context.Context, by domain.Caller, key string, opt domain.SubmitOptions) (domain.Accepted, error)
+}
+
 // Apps operates apps.
 type Apps interface {
 	// Health is cheap and never blocks; ok for an unknown app.

@@ -22,7 +22,7 @@ type Message struct {
 	Type          string                 `json:"type" doc:"WeCom's msgtype"`
 	Title         string                 `json:"title"`
 	Priority      string                 `json:"priority"`
-	Source        string                 `json:"source" doc:"api, resend, digest or the key of an inlet"`
+	Source        string                 `json:"source" doc:"api, resend, digest, schedule:<key> or the key of an inlet"`
 	Reference     *string                `json:"reference"`
 	DigestKey     *string                `json:"digest_key"`
 	MergedInto    *string                `json:"merged_into" doc:"The digest that carries it; the last one, where its deliveries went into several"`

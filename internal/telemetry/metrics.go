@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"hongyan/internal/domain"
 )
 
 // Metrics is every number the gateway shows. Methods are cheap and safe for
@@ -37,6 +40,7 @@ type Metrics struct {
 	requestSecs   *prometheus.HistogramVec
 	streams       prometheus.Gauge
 	addedLatency  prometheus.Histogram
+	scheduleRuns  *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics. Version and commit go into
@@ -61,6 +65,7 @@ func NewMetrics(version, commit string) *Metrics {
 	fast := prometheus.ExponentialBuckets(0.0005, 2, 16) // 0.5 ms … 16 s
 
 	m.accepted = counter("messages_accepted_total", "Messages durably accepted.", "scene", "source")
+	m.scheduleRuns = counter("schedule_runs_total", "Runs of schedules: made, failed or missed; each counted by one node.", "result")
 	m.finished = counter("messages_finished_total", "Messages that reached a final state.", "state")
 	m.attempts = counter("send_attempts_total", "Calls to WeCom by class of the answer.", "app", "class")
 	m.sendSeconds = histogram("send_duration_seconds", "Duration of one call to WeCom.", fast)
@@ -96,9 +101,18 @@ func (m *Metrics) Handler() http.Handler {
 // Registry is where further collectors may be added, such as database pools.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// Accepted counts an accepted message; scene is its key or empty.
+// ScheduleRuns counts runs of schedules that ended the same way.
+func (m *Metrics) ScheduleRuns(result domain.RunResult, n int) {
+	if m != nil {
+		m.scheduleRuns.WithLabelValues(string(result)).Add(float64(n))
+	}
+}
+
+// Accepted counts an accepted message; scene is its key or empty. Of a source
+// such as schedule:daily only the kind is counted.
 func (m *Metrics) Accepted(scene, source string) {
 	if m != nil {
+		source, _, _ = strings.Cut(source, ":")
 		m.accepted.WithLabelValues(scene, source).Inc()
 	}
 }
