@@ -10,11 +10,18 @@ import (
 func (r *Runner) Turn(ctx context.Context, now time.Time) time.Duration {
 	r.stale = true
 	wait := r.turn(ctx, now)
-	for _, e := range r.entries {
-		if e.busy {
-			r.settle(now, <-r.ended)
-			wait = r.turn(ctx, now)
-		}
+	for r.busy() {
+		r.settle(now, <-r.ended)
+		wait = r.turn(ctx, now)
 	}
 	return wait
+}
+
+func (r *Runner) busy() bool {
+	for _, e := range r.entries {
+		if e.busy {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -55,41 +56,51 @@ func TestRunsComeAtTheirTimes(t *testing.T) {
 	})
 }
 
-// Two nodes on one database, both with all schedules: each planned time makes
-// one message, and is counted and told once.
+// Two nodes, both with all schedules: each planned time makes one message, and
+// is counted and told once.
 func TestTwoNodesMakeEachRunOnce(t *testing.T) {
-	for name, opener := range map[string]func(testing.TB) storetest.Opener{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
-		t.Run(name, func(t *testing.T) {
-			open := opener(t)
-			synctest.Test(t, func(t *testing.T) {
-				first := open(t, "n1")
-				second := first
-				if name == "postgres" { // SQLite has one process
-					second = open(t, "n2")
-				}
-				a := newNode(t, first)
-				a.world()
-				b := newNode(t, second)
-				a.start()
-				b.start()
-				a.put(daily("* * * * *"))
-				other := daily("*/5 * * * *")
-				other.Key = "other"
-				b.put(other)
-				sleepUntil(t, "01-01 08:30:30")
-				a.stop()
-				b.stop()
-				made := a.made("daily")
-				require.Len(t, made, 30)
-				for i, at := range made {
-					require.Equal(t, time.Date(2000, 1, 1, 8, i+1, 0, 0, time.UTC).Format("01-02 15:04:05"), at)
-				}
-				require.Len(t, a.made("other"), 6)
-				require.Equal(t, map[domain.RunResult]int{domain.RunMade: 36}, counts(a, b))
-				require.Equal(t, a.get("daily").LastRun, b.get("daily").LastRun)
-			})
-		})
+	bubble(t, func(t *testing.T, s *store.Store) {
+		a, b := newNode(t, s), newNode(t, s)
+		a.world()
+		a.start()
+		b.start()
+		a.put(daily("* * * * *"))
+		other := daily("*/5 * * * *")
+		other.Key = "other"
+		b.put(other)
+		sleepUntil(t, "01-01 08:30:30")
+		a.stop()
+		b.stop()
+		made := a.made("daily")
+		require.Len(t, made, 30)
+		for i, at := range made {
+			require.Equal(t, time.Date(2000, 1, 1, 8, i+1, 0, 0, time.UTC).Format("01-02 15:04:05"), at)
+		}
+		require.Len(t, a.made("other"), 6)
+		require.Equal(t, map[domain.RunResult]int{domain.RunMade: 36}, counts(a, b))
+		require.Equal(t, a.get("daily").LastRun, b.get("daily").LastRun)
+	})
+}
+
+// The same with a store for each node on one PostgreSQL, whose connections do
+// not live on virtual time: the test turns the runners itself, both at once.
+func TestTwoNodesOnPostgres(t *testing.T) {
+	open := storetest.Postgres(t)
+	nodes := []*node{newNode(t, open(t, "n1")), newNode(t, open(t, "n2"))}
+	nodes[0].world()
+	start := nodes[0].put(daily("* * * * *")).UpdatedAt.Truncate(time.Minute)
+	require.NoError(t, nodes[1].catalog.Refresh(t.Context()))
+	runners := []*schedule.Runner{schedule.NewRunner(nodes[0].cfg), schedule.NewRunner(nodes[1].cfg)}
+	for i := range 20 {
+		var wg sync.WaitGroup
+		for _, r := range runners {
+			wg.Go(func() { r.Turn(t.Context(), start.Add(time.Duration(i+1)*time.Minute)) })
+		}
+		wg.Wait()
+		require.Len(t, nodes[0].made("daily"), i+1)
 	}
+	require.Equal(t, map[domain.RunResult]int{domain.RunMade: 20}, counts(nodes...))
+	require.Equal(t, nodes[0].get("daily").LastRun, nodes[1].get("daily").LastRun)
 }
 
 func TestRestartAndCatchUp(t *testing.T) {
