@@ -74,14 +74,16 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	selectIdem = `SELECT key_id, key, body_hash, status, answer, created_at FROM idempotency WHERE key_id = $1 AND key = $2`
 
-	insertMessage = `INSERT INTO messages (id, key_id, source, reference, request_id, traceparent, scene, scene_version, app,
+	// OR FAIL: a batch that fails is rolled back as a whole, so that SQLite need
+	// not keep a journal for the statement alone.
+	insertMessage = `INSERT OR FAIL INTO messages (id, key_id, source, reference, request_id, traceparent, scene, scene_version, app,
 		type, title, text, priority, state, created_at, send_at, expires_at, finished_at, request, digest_key, merged_into,
 		resend_of, deliveries, recipients) VALUES `
-	insertDelivery = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
+	insertDelivery = `INSERT OR FAIL INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
 		dup_interval, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
 		started_at, finished_at, created_at) VALUES `
 	insertRecipient = `INSERT OR IGNORE INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at) VALUES `
-	insertEvents    = `INSERT INTO events (type, message_id, delivery_id, at, data) VALUES `
+	insertEvents    = `INSERT OR FAIL INTO events (type, message_id, delivery_id, at, data) VALUES `
 )
 
 func (b *sqliteBatch) accept(ctx context.Context, o *op) error {

@@ -274,21 +274,22 @@ func TestMigrationsMayNotChange(t *testing.T) {
 
 // The states are written down in domain and in both schemas.
 func TestStatesInSQL(t *testing.T) {
-	var all, open []string
+	var open, final []string
 	for _, st := range domain.States() {
-		all = append(all, "'"+string(st)+"'")
-		if len(domain.Transitions()[st]) > 0 {
-			open = append(open, "'"+string(st)+"'")
+		is := "state = '" + string(st) + "'"
+		if st.Final() {
+			final = append(final, is)
+		} else {
+			open = append(open, is)
 		}
+		require.Equal(t, st.Final(), len(domain.Transitions()[st]) == 0, st)
 	}
-	slices.Sort(open)
+	want := "CHECK (finished_at IS NULL AND (" + strings.Join(open, " OR ") + ") OR finished_at IS NOT NULL AND (" + strings.Join(final, " OR ") + "))"
 	for _, dialect := range []string{"sqlite", "postgres"} {
 		ms, err := migrations(dialect)
 		require.NoError(t, err)
-		text := ms[0].sql
-		require.Equal(t, 2, strings.Count(text, "CHECK (state IN ("+strings.Join(all, ", ")+"))"), dialect)
-		require.Equal(t, 2, strings.Count(text, "CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))"), dialect)
-		require.Equal(t, []string{"'queued'", "'scheduled'", "'sending'"}, open)
+		text := strings.Join(strings.Fields(ms[0].sql), " ")
+		require.Equal(t, 2, strings.Count(text, want), dialect)
 	}
 }
 

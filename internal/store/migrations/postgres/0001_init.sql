@@ -24,7 +24,7 @@ CREATE TABLE messages (
     title         TEXT COLLATE "C" NOT NULL,
     text          TEXT COLLATE "C" NOT NULL,
     priority      BIGINT NOT NULL,
-    state         TEXT COLLATE "C" NOT NULL CHECK (state IN ('scheduled', 'queued', 'sending', 'sent', 'partial', 'failed', 'expired', 'cancelled', 'merged', 'uncertain')),
+    state         TEXT COLLATE "C" NOT NULL,
     created_at    BIGINT NOT NULL,
     send_at       BIGINT NOT NULL,
     expires_at    BIGINT NOT NULL,
@@ -35,7 +35,9 @@ CREATE TABLE messages (
     resend_of     TEXT COLLATE "C" NOT NULL,
     deliveries    BIGINT NOT NULL,
     recipients    BIGINT NOT NULL,
-    CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))
+    CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
+        OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
+            OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
 );
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
@@ -46,7 +48,7 @@ CREATE TABLE deliveries (
     message_id   TEXT COLLATE "C" NOT NULL,
     lane         TEXT COLLATE "C" NOT NULL,
     priority     BIGINT NOT NULL CHECK (priority BETWEEN 0 AND 3),
-    state        TEXT COLLATE "C" NOT NULL CHECK (state IN ('scheduled', 'queued', 'sending', 'sent', 'partial', 'failed', 'expired', 'cancelled', 'merged', 'uncertain')),
+    state        TEXT COLLATE "C" NOT NULL,
     wait_reason  TEXT COLLATE "C" NOT NULL,
     due_at       BIGINT NOT NULL,
     expires_at   BIGINT NOT NULL,
@@ -70,7 +72,9 @@ CREATE TABLE deliveries (
     started_at   BIGINT NOT NULL,
     finished_at  BIGINT,
     created_at   BIGINT NOT NULL,
-    CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))
+    CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
+        OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
+            OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
 );
 CREATE INDEX deliveries_message ON deliveries (message_id);
 -- One walk per stream: what shares a lane, a priority and a scene.

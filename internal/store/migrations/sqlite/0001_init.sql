@@ -1,5 +1,6 @@
 -- Times are microseconds since 1970 in UTC; 0 means none, except finished_at,
--- which is NULL exactly while the row is open.
+-- which is NULL exactly while the row is open. The states are compared one by
+-- one: for IN (…) in a CHECK, SQLite builds a table for every row written.
 
 -- revision: n counts the changes of configuration; seal_check: value opens
 -- only under the master key of this database.
@@ -24,7 +25,7 @@ CREATE TABLE messages (
     title         TEXT NOT NULL,
     text          TEXT NOT NULL,
     priority      INTEGER NOT NULL,
-    state         TEXT NOT NULL CHECK (state IN ('scheduled', 'queued', 'sending', 'sent', 'partial', 'failed', 'expired', 'cancelled', 'merged', 'uncertain')),
+    state         TEXT NOT NULL,
     created_at    INTEGER NOT NULL,
     send_at       INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL,
@@ -35,7 +36,9 @@ CREATE TABLE messages (
     resend_of     TEXT NOT NULL,
     deliveries    INTEGER NOT NULL,
     recipients    INTEGER NOT NULL,
-    CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))
+    CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
+        OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
+            OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
 );
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
@@ -46,7 +49,7 @@ CREATE TABLE deliveries (
     message_id   TEXT NOT NULL,
     lane         TEXT NOT NULL,
     priority     INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 3),
-    state        TEXT NOT NULL CHECK (state IN ('scheduled', 'queued', 'sending', 'sent', 'partial', 'failed', 'expired', 'cancelled', 'merged', 'uncertain')),
+    state        TEXT NOT NULL,
     wait_reason  TEXT NOT NULL,
     due_at       INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL,
@@ -70,7 +73,9 @@ CREATE TABLE deliveries (
     started_at   INTEGER NOT NULL,
     finished_at  INTEGER,
     created_at   INTEGER NOT NULL,
-    CHECK ((finished_at IS NULL) = (state IN ('scheduled', 'queued', 'sending')))
+    CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
+        OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
+            OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
 );
 CREATE INDEX deliveries_message ON deliveries (message_id);
 -- One walk per stream: what shares a lane, a priority and a scene.
