@@ -29,7 +29,7 @@ type parser struct {
 // Parse reads one RFC 8259 value in valid UTF-8 and nothing after it. Its
 // error is a *SyntaxError.
 func Parse(b []byte) (Node, error) {
-	p := &parser{b: b}
+	p := &parser{b: b, items: make([]Node, 0, 8), names: make([]Name, 0, 8)}
 	p.space()
 	n, err := p.value()
 	if err != nil {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strings"
 
 	"hongyan/internal/domain"
 )
@@ -118,82 +117,6 @@ func (b *sqliteBatch) accept(ctx context.Context, o *op) error {
 	}
 	for i := range sub.Recipients {
 		b.recipients.add(recipientRow(&sub.Recipients[i])...)
-	}
-	return nil
-}
-
-// insertChunk is how many rows one INSERT takes: enough to share the cost of
-// starting a statement, few enough to keep it small.
-const insertChunk = 8
-
-// insertRows collects rows for one table.
-type insertRows struct {
-	args  []any
-	width int
-}
-
-func (r *insertRows) add(values ...any) {
-	r.width = len(values)
-	r.args = append(r.args, values...)
-}
-
-func (r *insertRows) flush(ctx context.Context, q *sqliteQuerier, s *insertSQL) error {
-	for left := r.args; len(left) > 0; {
-		query, n := s.one, r.width
-		if len(left) >= insertChunk*r.width {
-			query, n = s.chunk, insertChunk*r.width
-		}
-		if _, err := q.exec(ctx, query, left[:n]...); err != nil {
-			return err
-		}
-		left = left[n:]
-	}
-	r.reset()
-	return nil
-}
-
-// reset forgets the rows and keeps the room, up to a bound.
-func (r *insertRows) reset() {
-	clear(r.args)
-	if r.args = r.args[:0]; cap(r.args) > 1<<16 {
-		r.args = nil
-	}
-}
-
-// insertSQL is an INSERT for one row and for a chunk of them.
-type insertSQL struct{ one, chunk string }
-
-func newInsertSQL(head string, width int) insertSQL {
-	row := "(" + strings.Repeat("?, ", width-1) + "?)"
-	return insertSQL{head + row, head + strings.Repeat(row+", ", insertChunk-1) + row}
-}
-
-// sqliteInserts are the statements of insertRows.
-type sqliteInserts struct{ messages, deliveries, recipients, events, attempts insertSQL }
-
-func newSQLiteInserts() sqliteInserts {
-	return sqliteInserts{
-		newInsertSQL(insertMessage, 24), newInsertSQL(insertDelivery, 25), newInsertSQL(insertRecipient, 9), newInsertSQL(insertEvents, 5),
-		newInsertSQL(insertAttempt, 14),
-	}
-}
-
-// flush writes the rows that submissions have left. Everything that may look
-// at them comes after it.
-func (b *sqliteBatch) flush(ctx context.Context) error {
-	for _, x := range []struct {
-		rows *insertRows
-		sql  *insertSQL
-	}{
-		{&b.messages, &b.inserts.messages},
-		{&b.deliveries, &b.inserts.deliveries},
-		{&b.recipients, &b.inserts.recipients},
-		{&b.events, &b.inserts.events},
-		{&b.attempts, &b.inserts.attempts},
-	} {
-		if err := x.rows.flush(ctx, b.q, x.sql); err != nil {
-			return err
-		}
 	}
 	return nil
 }

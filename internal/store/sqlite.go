@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,8 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -23,8 +22,8 @@ import (
 const (
 	busyTimeout    = 5000 // milliseconds
 	readConns      = 8
-	cacheKiB       = 64 << 10
-	checkpointRows = 8192 // rows written between two checkpoints
+	cacheKiB       = 16 << 10
+	checkpointRows = 16384 // rows written between two checkpoints: a log of some 30 MB
 )
 
 // sqliteEngine is the embedded database: one connection that writes, a few
@@ -72,7 +71,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (e *sqliteEn
 	if e.conn, err = e.writer.Conn(ctx); err != nil {
 		return e, fmt.Errorf("open %s: %w", path, err)
 	}
-	e.tx = &sqliteQuerier{prepare: e.conn.PrepareContext}
+	e.tx = &sqliteQuerier{prepare: e.conn.PrepareContext, direct: e.prepareDirect}
 	e.batch = sqliteBatch{q: e.tx, inserts: newSQLiteInserts()}
 	if err := e.checkFloor(ctx); err != nil {
 		return e, err
@@ -87,6 +86,21 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (e *sqliteEn
 	e.readers.SetMaxIdleConns(readConns)
 	e.pool = &sqliteQuerier{prepare: e.readers.PrepareContext}
 	return e, nil
+}
+
+// prepareDirect prepares a statement on the writer's connection past
+// database/sql. That package would convert, copy and lock once more for every
+// call; here one goroutine owns the connection until the store is closed.
+func (e *sqliteEngine) prepareDirect(ctx context.Context, query string) (st driver.Stmt, err error) {
+	err = e.conn.Raw(func(c any) error {
+		p, ok := c.(driver.ConnPrepareContext)
+		if !ok {
+			return fmt.Errorf("%T cannot prepare statements", c)
+		}
+		st, err = p.PrepareContext(ctx, query)
+		return err
+	})
+	return st, err
 }
 
 // private makes the database file unreadable for others before there is
@@ -279,83 +293,3 @@ func (e *sqliteEngine) close() error {
 	}
 	return errors.Join(errs...)
 }
-
-// sqliteQuerier keeps every statement prepared, by its text. The number of
-// texts is bounded: they are constants, and the combinations of list filters.
-type sqliteQuerier struct {
-	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
-
-	mu    sync.RWMutex
-	stmts map[string]*sql.Stmt
-}
-
-func (q *sqliteQuerier) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	q.mu.RLock()
-	st := q.stmts[query]
-	q.mu.RUnlock()
-	if st != nil {
-		return st, nil
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if st = q.stmts[query]; st != nil {
-		return st, nil
-	}
-	st, err := q.prepare(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if q.stmts == nil {
-		q.stmts = map[string]*sql.Stmt{}
-	}
-	q.stmts[query] = st
-	return st, nil
-}
-
-func (q *sqliteQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	st, err := q.stmt(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (q *sqliteQuerier) query(ctx context.Context, query string, args ...any) (rows, error) {
-	st, err := q.stmt(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	r, err := st.QueryContext(ctx, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
-	if err != nil {
-		return nil, err
-	}
-	return sqliteRows{r}, nil
-}
-
-// now is this process's clock: no other process shares the database.
-func (q *sqliteQuerier) now(context.Context) (time.Time, error) { return time.Now(), nil }
-
-func (q *sqliteQuerier) forUpdate() string { return "" }
-
-func (q *sqliteQuerier) close() error {
-	if q == nil {
-		return nil
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var errs []error
-	for _, st := range q.stmts {
-		errs = append(errs, st.Close())
-	}
-	q.stmts = nil
-	return errors.Join(errs...)
-}
-
-type sqliteRows struct{ *sql.Rows }
-
-// Close ends the query; its error shows in Err.
-func (r sqliteRows) Close() { _ = r.Rows.Close() }
