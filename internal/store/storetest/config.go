@@ -232,8 +232,7 @@ func health(t *testing.T, open Opener) {
 	got, err := s.ListAppHealth(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []domain.AppHealth{h}, got)
-	evs, err := s.EventsAfter(ctx, 0, 10)
-	require.NoError(t, err)
+	evs := eventsAfter(t, s, 1)
 	require.Equal(t, []string{domain.EventAppHealth}, types(evs), "a new probe time is no news")
 }
 

@@ -47,3 +47,17 @@ func types(evs []domain.Event) []string {
 	}
 	return out
 }
+
+// eventsAfter is EventsAfter once it shows n events: on PostgreSQL one becomes
+// visible when the transactions that began before its own have ended, those of
+// other databases on the server included.
+func eventsAfter(t *testing.T, s *store.Store, n int) (evs []domain.Event) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		evs, err = s.EventsAfter(t.Context(), 0, n+10)
+		require.NoError(t, err)
+		return len(evs) >= n
+	}, 20*time.Second, time.Millisecond)
+	return evs
+}

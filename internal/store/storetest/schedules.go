@@ -71,8 +71,7 @@ func scheduleRuns(t *testing.T, open Opener) {
 	back := made
 	back.PlannedAt, back.At = nine.Add(time.Hour), nine.Add(time.Hour)
 	require.True(t, record(t, s, back), "a clock that was days ahead does not hide what follows")
-	evs, err := s.EventsAfter(ctx, 0, 10)
-	require.NoError(t, err)
+	evs := eventsAfter(t, s, 2)
 	require.Equal(t, []string{domain.EventRunFailed, domain.EventRunMissed}, types(evs), "each is told once")
 	require.JSONEq(t, `{"schedule":"daily","planned_at":"2026-11-24T01:00:00Z","code":"invalid","detail":"invalid: no \u0000 way [/data/x max_bytes]"}`, string(evs[0].Data))
 
