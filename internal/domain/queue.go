@@ -90,7 +90,7 @@ type LaneStats struct {
 	Sending     int64
 	OldestAt    time.Time // creation of the oldest open delivery that is due; zero when none
 	NextDueAt   time.Time // zero when none
-	Owner       string
+	Owner       string    // empty: nobody, or one whose lease is over
 	Fence       int64
 	Status      string // what the owner says of it: JSON of LaneReport, a few seconds old
 	WaitReasons map[WaitReason]int64

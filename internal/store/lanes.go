@@ -231,7 +231,7 @@ func (s *Store) LaneReports(ctx context.Context) (map[string]string, error) {
 }
 
 // LaneStats describes every lane that was ever owned or has open deliveries,
-// by key. It reads all open rows: ask for it every few seconds, not more.
+// by key; one whose lease is over has no owner. It reads all open rows: ask for it every few seconds, not more.
 func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 	const (
 		open = `SELECT lane, state, wait_reason, count(*), coalesce(min(CASE WHEN due_at <= $1 THEN created_at END), 0),
@@ -244,6 +244,10 @@ func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	now := time.Now()
+	clock, err := q.now(ctx)
+	if err != nil {
+		return nil, s.readError("read the clock", err)
+	}
 	index := map[string]int{}
 	out := []domain.LaneStats{}
 	lane := func(key string) *domain.LaneStats {
@@ -255,12 +259,15 @@ func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 		}
 		return &out[i]
 	}
-	_, err := collect(ctx, q, owners, nil, func(r rows) (struct{}, error) {
+	_, err = collect(ctx, q, owners, nil, func(r rows) (struct{}, error) {
 		var key, owner, status string
 		var fence, until int64
 		err := r.Scan(&key, &owner, &fence, &until, &status)
 		l := lane(key)
-		l.Owner, l.Fence, l.Status = owner, fence, status
+		l.Fence, l.Status = fence, status
+		if until > clock.UnixMicro() {
+			l.Owner = owner
+		}
 		return struct{}{}, err
 	})
 	if err != nil {
@@ -292,52 +299,4 @@ func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 		return nil, s.readError("count open deliveries", err)
 	}
 	return out, nil
-}
-
-// EachSent tells of the calls of a lane that WeCom took or may have taken since
-// a moment, newest first, at most 200,000, and reports whether there were more.
-// The record and its body are valid only during the call.
-func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error) {
-	const (
-		most  = 200_000
-		query = `SELECT a.delivery_id, a.started_at, d.body, d.digest, d.handling, d.dup_interval, d.recipients
-			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-			WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous') ORDER BY a.started_at DESC LIMIT $3`
-	)
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	r, err := s.engine.reader().query(ctx, query, lane, micros(since), most)
-	if err != nil {
-		return false, s.readError("read sent deliveries", err)
-	}
-	defer r.Close()
-	n := 0
-	for ; r.Next(); n++ {
-		var x domain.SentRecord
-		var at int64
-		var handling string
-		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Digest, &handling, &x.DupInterval, &x.Recipients); err != nil {
-			break
-		}
-		if x.Handling, err = parseJSON[domain.Handling](handling); err != nil {
-			break
-		}
-		x.At = moment(at)
-		tell(x)
-	}
-	if err == nil {
-		err = r.Err()
-	}
-	return n == most, s.readError("read sent deliveries", err)
-}
-
-// SentPersons sums the recipients of the calls of a lane that WeCom took or
-// may have taken since a moment.
-func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time) (n int64, err error) {
-	const query = `SELECT coalesce(sum(d.recipients), 0) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-		WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous')`
-	ctx, cancel, q := s.read(ctx)
-	defer cancel()
-	_, err = queryRow(ctx, q, query, []any{lane, micros(since)}, &n)
-	return n, s.readError("count sent messages", err)
 }

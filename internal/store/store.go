@@ -187,7 +187,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return s.do(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, `INSERT INTO meta (key, n) VALUES ('ping', 1) ON CONFLICT (key) DO UPDATE SET n = meta.n + 1`)
+		// A row of its own for each node: they must not wait for each other.
+		_, err := q.exec(ctx, `INSERT INTO meta (key, n) VALUES ($1, 1) ON CONFLICT (key) DO UPDATE SET n = meta.n + 1`, "ping:"+s.cfg.Node)
 		return err
 	})
 }

@@ -65,6 +65,9 @@ func (s *Store) LoadOpen(ctx context.Context, ids []string) ([]domain.Delivery, 
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	ids = ids[:min(len(ids), maxLoad)]
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	out, err := collect(ctx, q, `SELECT `+deliveryColumns+` FROM deliveries WHERE id `+s.engine.inList("$1")+` AND finished_at IS NULL
 		AND state <> 'sending'`, []any{listJSON(ids)}, scanDelivery)
 	return out, s.readError("load deliveries", err)

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"hongyan/internal/domain"
+)
+
+// EachSent tells of the calls of a lane that WeCom took or may have taken since
+// a moment, newest first, at most 200,000, and reports whether there were more.
+// The record and its body are valid only during the call.
+func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error) {
+	const (
+		most  = 200_000
+		query = `SELECT a.delivery_id, a.started_at, d.body, d.digest, d.handling, d.dup_interval, d.recipients
+			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+			WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous') ORDER BY a.started_at DESC LIMIT $3`
+	)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	r, err := s.engine.reader().query(ctx, query, lane, micros(since), most)
+	if err != nil {
+		return false, s.readError("read sent deliveries", err)
+	}
+	defer r.Close()
+	n := 0
+	for ; r.Next(); n++ {
+		var x domain.SentRecord
+		var at int64
+		var handling string
+		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Digest, &handling, &x.DupInterval, &x.Recipients); err != nil {
+			break
+		}
+		if x.Handling, err = parseJSON[domain.Handling](handling); err != nil {
+			break
+		}
+		x.At = moment(at)
+		tell(x)
+	}
+	if err == nil {
+		err = r.Err()
+	}
+	return n == most, s.readError("read sent deliveries", err)
+}
+
+// SentPersons sums the recipients of the calls of a lane that WeCom took or
+// may have taken since a moment.
+func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time) (n int64, err error) {
+	const query = `SELECT coalesce(sum(d.recipients), 0) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+		WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous')`
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	_, err = queryRow(ctx, q, query, []any{lane, micros(since)}, &n)
+	return n, s.readError("count sent messages", err)
+}
