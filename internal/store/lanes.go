@@ -163,8 +163,10 @@ func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
 	var state, wait, media, handling string
 	var priority int
 	var due, expires, started, done, created int64
-	err = r.Scan(append([]any{&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &d.DupInterval,
-		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created, &d.MergedInto}, more...)...)
+	err = r.Scan(append([]any{
+		&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &d.DupInterval,
+		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created, &d.MergedInto,
+	}, more...)...)
 	if err != nil {
 		return d, err
 	}
