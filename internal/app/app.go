@@ -47,7 +47,9 @@ type App struct {
 	handler  http.Handler
 	streams  func() // ends the event streams
 	ready    *readiness
-	closers  []func(context.Context) error // run backwards
+
+	setupToken string                        // of the setup link; empty: there is an admin key
+	closers    []func(context.Context) error // run backwards
 
 	directory *directory.Directory
 }
@@ -97,6 +99,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err := a.keys.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the API keys: %w", err)
 	}
+	setup, token, err := a.keys.NewSetup(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for an admin key: %w", err)
+	}
+	a.setupToken = token
 
 	var share dispatch.TokenShare
 	if cfg.RedisURL.Set() {
@@ -151,7 +158,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
 		Apps: a.operator, Lanes: a.operator, Held: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
 		Schedules: schedule.New(runs),
-		PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
+		Setup: setup, PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("describe the API: %w", err)

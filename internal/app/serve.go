@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"hongyan/internal/access"
 	"hongyan/internal/config"
 )
 
@@ -82,7 +83,9 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 			return errors.Join(err, a.Stop(ctx))
 		}
 	}
-	_ = stdout
+	if a.setupToken != "" && announce == nil {
+		_, _ = fmt.Fprintf(stdout, setupText, access.SetupLife/time.Minute, a.cfg.PublicURL, a.setupToken)
+	}
 	var cause error
 	select {
 	case <-ctx.Done():
@@ -113,6 +116,16 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 	a.log.Info("stopped")
 	return errors.Join(errs...)
 }
+
+// setupText is printed as long as nobody can administer the installation. The
+// link is no log line: logs are collected.
+const setupText = `
+There is no API key yet. Within %d minutes, make the first one here:
+还没有 API 密钥，请在有效期内打开下面的链接创建第一个：
+
+  %s/setup/%s
+
+`
 
 // newServer sets the bounds that every listener has.
 func newServer(h http.Handler, log *slog.Logger) *http.Server {

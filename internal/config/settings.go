@@ -83,7 +83,7 @@ func Settings() []Setting {
 			parse: func(c *Config, s string) error {
 				c.AdminKey = Secret(s)
 				if !importedKey.MatchString(s) {
-					return errors.New("must be hy_ and at least 32 characters of A-Z a-z 0-9 - _")
+					return errors.New("must be hy_ and at least 32 characters of A-Z a-z 0-9 - _ . ~")
 				}
 				return nil
 			},
@@ -155,7 +155,7 @@ func Settings() []Setting {
 }
 
 var (
-	importedKey = regexp.MustCompile(`^hy_[A-Za-z0-9_-]{32,}$`)
+	importedKey = regexp.MustCompile(`^hy_[A-Za-z0-9._~-]{32,}$`)
 	nodeName    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	ringID      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}$`)
 )

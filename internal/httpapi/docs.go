@@ -95,7 +95,7 @@ func docsPage(s *Server, w http.ResponseWriter, _ *request) error {
 	for _, n := range names {
 		data.Schemas = append(data.Schemas, docsSchema{Name: n, Fields: fieldsOf(all[n])})
 	}
-	return htmlPage(w, "docs", data)
+	return htmlPage(w, http.StatusOK, docsCSP, "docs", data)
 }
 
 func operationOf(p *huma.PathItem, method string) *huma.Operation {
@@ -170,11 +170,11 @@ func errorsPage(_ *Server, w http.ResponseWriter, _ *request) error {
 		zh, _ := i18n.ProblemText(i18n.ZH, code, nil)
 		list = append(list, errorDoc{Code: code, Status: statuses[code], EN: en, ZH: zh})
 	}
-	return htmlPage(w, "errors", list)
+	return htmlPage(w, http.StatusOK, docsCSP, "errors", list)
 }
 
 // htmlPage renders a page whole before it answers.
-func htmlPage(w http.ResponseWriter, name string, data any) error {
+func htmlPage(w http.ResponseWriter, status int, csp, name string, data any) error {
 	t, err := docsTemplate()
 	if err != nil {
 		return err
@@ -185,8 +185,8 @@ func htmlPage(w http.ResponseWriter, name string, data any) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", docsCSP)
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Security-Policy", csp)
+	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
 }

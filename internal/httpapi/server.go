@@ -33,6 +33,7 @@ type Config struct {
 	Held      Held
 	Uploads   Uploads
 	Keys      Keys
+	Setup     Setup // nil: closed
 
 	Ready     func(context.Context) error // nil: always ready
 	PublicURL string                      // without a slash at the end; empty: links are relative
@@ -321,8 +322,12 @@ func (s *Server) note(r *request, w *recorder, err error, took time.Duration) {
 	if !s.cfg.Log.Enabled(r.Context(), level) {
 		return
 	}
+	path := cut(r.URL.Path, 300)
+	if strings.Contains(r.route.path, "{token}") {
+		path = r.route.path
+	}
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", cut(r.URL.Path, 300)), slog.Int("status", w.status),
+		slog.String("method", r.Method), slog.String("path", path), slog.Int("status", w.status),
 		slog.Duration("duration", took), slog.Int64("bytes", w.bytes), slog.String("request_id", r.id),
 		slog.String("remote", r.RemoteAddr),
 	}
