@@ -79,6 +79,11 @@ func (c *Client) Send(ctx context.Context, r SendRequest, o SendOptions) (Sent, 
 	if err != nil {
 		return Sent{}, err
 	}
+	return sent(a)
+}
+
+// sent reads the answer to a send.
+func sent(a answer) (Sent, error) {
 	var s Sent
 	if err := a.decode(&s); err != nil {
 		return Sent{}, err

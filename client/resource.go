@@ -15,7 +15,7 @@ import (
 // Kinds lists the resource collections in the order in which they may refer
 // to each other.
 func Kinds() []string {
-	return []string{"apps", "audiences", "robots", "scenes", "inlets", "webhooks"}
+	return []string{"apps", "audiences", "robots", "scenes", "schedules", "inlets", "webhooks"}
 }
 
 // Resource is one configured thing as JSON. Secrets are never in it.

@@ -159,7 +159,7 @@ func (c *applyCmd) refused(s *session, d document, err error) {
 // serverOnly are fields that the gateway adds to a resource and that nobody
 // writes.
 func serverOnly() []string {
-	return []string{"kind", "version", "etag", "health", "created_at", "updated_at", "links", "live", "reason", "secrets", "has_secret", "secret_set"}
+	return []string{"kind", "version", "etag", "health", "created_at", "updated_at", "links", "live", "reason", "secrets", "has_secret", "secret_set", "by", "next_runs", "last_run"}
 }
 
 // canonical is a resource as YAML with sorted fields, without secrets, what
@@ -185,8 +185,10 @@ func canonical(raw json.RawMessage, col collection) (string, error) {
 			at, _ = at[name].(map[string]any)
 		}
 	}
-	if v["base_url"] == "https://qyapi.weixin.qq.com" {
-		delete(v, "base_url")
+	for name, def := range col.defaults() {
+		if v[name] == def {
+			delete(v, name)
+		}
 	}
 	kept, _ := dropEmpty(v, "").(map[string]any)
 	b, err := json.Marshal(kept)
@@ -196,9 +198,12 @@ func canonical(raw json.RawMessage, col collection) (string, error) {
 	return toYAML(b)
 }
 
-// dropEmpty removes what means the same as being absent. An integer scene code
-// of 0 is a value.
+// dropEmpty removes what means the same as being absent. A scene's code and a
+// message's type may be 0, a schedule off, and data is the caller's own.
 func dropEmpty(v any, name string) any {
+	if name == "data" {
+		return v
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Collect(maps.Keys(v)) {
@@ -218,11 +223,11 @@ func dropEmpty(v any, name string) any {
 			return nil
 		}
 	case bool:
-		if !v {
+		if !v && name != "enabled" {
 			return nil
 		}
 	case json.Number:
-		if v == "0" && name != "code" {
+		if v == "0" && name != "code" && name != "scene" && name != "type" {
 			return nil
 		}
 	}
@@ -230,7 +235,7 @@ func dropEmpty(v any, name string) any {
 }
 
 type exportCmd struct {
-	Kind []string `placeholder:"KIND,…" help:"Only these: apps, audiences, robots, scenes, inlets, webhooks."`
+	Kind []string `placeholder:"KIND,…" help:"Only these: apps, audiences, robots, scenes, schedules, inlets, webhooks."`
 }
 
 // Run writes everything as YAML documents. Secrets are never in it: the

@@ -48,9 +48,19 @@ func collections() []collection {
 		{"Audience", "audiences", nil},
 		{"Robot", "robots", [][]string{{"webhook_key"}}},
 		{"Scene", "scenes", nil},
+		{"Schedule", "schedules", nil},
 		{"Inlet", "inlets", nil},
 		{"Webhook", "webhooks", [][]string{{"secret"}}},
 	}
+}
+
+// defaults are values that mean the same as leaving the field out.
+func (c collection) defaults() map[string]any {
+	out := map[string]any{"base_url": "https://qyapi.weixin.qq.com"}
+	if c.kind == "Schedule" {
+		out["zone"], out["catch_up"], out["enabled"] = "Asia/Shanghai", "5m", true
+	}
+	return out
 }
 
 func collectionOf(kind string) (collection, int, bool) {

@@ -19,13 +19,14 @@ type root struct {
 	Messages messagesCmd `cmd:"" group:"Messages" help:"Find, watch, resend, release and cancel messages."`
 	Lanes    lanesCmd    `cmd:"" group:"Messages" help:"Show how full each lane is and why it waits."`
 
-	Apply    applyCmd  `cmd:"" group:"Setup" help:"Create or change apps, scenes, audiences… from YAML files."`
-	Export   exportCmd `cmd:"" group:"Setup" help:"Write apps, scenes, audiences… as YAML."`
-	App      appCmd    `cmd:"" group:"Setup" help:"WeCom applications."`
-	Scene    sceneCmd  `cmd:"" group:"Setup" help:"Scenes and their versions."`
-	Audience audCmd    `cmd:"" group:"Setup" help:"Named lists of recipients."`
-	Robot    robotCmd  `cmd:"" group:"Setup" help:"Group robots."`
-	Key      keyCmd    `cmd:"" group:"Setup" help:"API keys."`
+	Apply    applyCmd    `cmd:"" group:"Setup" help:"Create or change apps, scenes, audiences… from YAML files."`
+	Export   exportCmd   `cmd:"" group:"Setup" help:"Write apps, scenes, audiences… as YAML."`
+	App      appCmd      `cmd:"" group:"Setup" help:"WeCom applications."`
+	Scene    sceneCmd    `cmd:"" group:"Setup" help:"Scenes and their versions."`
+	Schedule scheduleCmd `cmd:"" group:"Setup" help:"Recurring messages."`
+	Audience audCmd      `cmd:"" group:"Setup" help:"Named lists of recipients."`
+	Robot    robotCmd    `cmd:"" group:"Setup" help:"Group robots."`
+	Key      keyCmd      `cmd:"" group:"Setup" help:"API keys."`
 
 	Errcode    errcodeCmd    `cmd:"" group:"Other" help:"Explain a WeCom errcode, offline."`
 	Completion completionCmd `cmd:"" group:"Other" help:"Print a completion script for a shell."`
@@ -54,38 +55,44 @@ func examples() map[string][]string {
 
 		"messages release": {"hongyan messages release msg_0", "hongyan messages release msg_0 --drop"},
 
-		"lanes":           {"hongyan lanes"},
-		"apply":           {"hongyan apply -f hongyan.d --dry-run", "hongyan apply -f hongyan.d"},
-		"export":          {"hongyan export > all.yaml", "hongyan export --kind scenes"},
-		"app":             {"hongyan app list"},
-		"app list":        {"hongyan app list"},
-		"app get":         {"hongyan app get ops"},
-		"app test":        {"hongyan app test ops"},
-		"app pause":       {"hongyan app pause ops"},
-		"app resume":      {"hongyan app resume ops"},
-		"app directory":   {"hongyan app directory ops", "hongyan app directory ops --refresh"},
-		"app delete":      {"hongyan app delete ops --yes"},
-		"scene":           {"hongyan scene list"},
-		"scene list":      {"hongyan scene list"},
-		"scene get":       {"hongyan scene get program-alert --json"},
-		"scene versions":  {"hongyan scene versions program-alert"},
-		"scene rollback":  {"hongyan scene rollback program-alert 3"},
-		"scene preview":   {"hongyan scene preview program-alert --data service=billing --data error=OOM", "hongyan scene preview program-alert --draft scene.yaml --data @sample.json"},
-		"scene delete":    {"hongyan scene delete program-alert --yes"},
-		"audience":        {"hongyan audience list"},
-		"audience list":   {"hongyan audience list"},
-		"audience get":    {"hongyan audience get oncall"},
-		"audience delete": {"hongyan audience delete oncall --yes"},
-		"robot":           {"hongyan robot list"},
-		"robot list":      {"hongyan robot list"},
-		"robot get":       {"hongyan robot get ops-room"},
-		"robot delete":    {"hongyan robot delete ops-room --yes"},
-		"key":             {"hongyan key list"},
-		"key create":      {"hongyan key create erp --scope send,read --scene program-alert --network 10.0.0.0/8"},
-		"key list":        {"hongyan key list"},
-		"key revoke":      {"hongyan key revoke key_0 --yes"},
-		"errcode":         {"hongyan errcode 60020", "hongyan errcode 60020 --lang zh"},
-		"completion":      {"hongyan completion bash"},
-		"version":         {"hongyan version --json"},
+		"lanes":            {"hongyan lanes"},
+		"apply":            {"hongyan apply -f hongyan.d --dry-run", "hongyan apply -f hongyan.d"},
+		"export":           {"hongyan export > all.yaml", "hongyan export --kind scenes"},
+		"app":              {"hongyan app list"},
+		"app list":         {"hongyan app list"},
+		"app get":          {"hongyan app get ops"},
+		"app test":         {"hongyan app test ops"},
+		"app pause":        {"hongyan app pause ops"},
+		"app resume":       {"hongyan app resume ops"},
+		"app directory":    {"hongyan app directory ops", "hongyan app directory ops --refresh"},
+		"app delete":       {"hongyan app delete ops --yes"},
+		"scene":            {"hongyan scene list"},
+		"scene list":       {"hongyan scene list"},
+		"scene get":        {"hongyan scene get program-alert --json"},
+		"scene versions":   {"hongyan scene versions program-alert"},
+		"scene rollback":   {"hongyan scene rollback program-alert 3"},
+		"scene preview":    {"hongyan scene preview program-alert --data service=billing --data error=OOM", "hongyan scene preview program-alert --draft scene.yaml --data @sample.json"},
+		"scene delete":     {"hongyan scene delete program-alert --yes"},
+		"schedule":         {"hongyan schedule list"},
+		"schedule list":    {"hongyan schedule list"},
+		"schedule show":    {"hongyan schedule show morning"},
+		"schedule preview": {"hongyan schedule preview morning"},
+		"schedule run":     {"hongyan schedule run morning"},
+		"schedule delete":  {"hongyan schedule delete morning --yes"},
+		"audience":         {"hongyan audience list"},
+		"audience list":    {"hongyan audience list"},
+		"audience get":     {"hongyan audience get oncall"},
+		"audience delete":  {"hongyan audience delete oncall --yes"},
+		"robot":            {"hongyan robot list"},
+		"robot list":       {"hongyan robot list"},
+		"robot get":        {"hongyan robot get ops-room"},
+		"robot delete":     {"hongyan robot delete ops-room --yes"},
+		"key":              {"hongyan key list"},
+		"key create":       {"hongyan key create erp --scope send,read --scene program-alert --network 10.0.0.0/8"},
+		"key list":         {"hongyan key list"},
+		"key revoke":       {"hongyan key revoke key_0 --yes"},
+		"errcode":          {"hongyan errcode 60020", "hongyan errcode 60020 --lang zh"},
+		"completion":       {"hongyan completion bash"},
+		"version":          {"hongyan version --json"},
 	}
 }

@@ -79,15 +79,7 @@ func (c *sendCmd) Run(s *session) error {
 		return err
 	}
 	if !c.Wait {
-		if s.root.JSON {
-			return s.printJSON(map[string]any{
-				"id": sent.ID, "state": sent.State, "deliveries": sent.Deliveries, "links": sent.Links, "replayed": sent.Replayed,
-			})
-		}
-		if sent.Links.Console != "" {
-			s.notef("%s", clean(sent.Links.Console))
-		}
-		return s.printf("%s %s\n", clean(sent.ID), clean(sent.State))
+		return s.printSent(sent)
 	}
 	m := sent.Message
 	if m == nil || !m.Final() {
@@ -98,6 +90,19 @@ func (c *sendCmd) Run(s *session) error {
 		m = &got
 	}
 	return s.outcome(*m)
+}
+
+// printSent prints a message that was accepted and not waited for.
+func (s *session) printSent(sent client.Sent) error {
+	if s.root.JSON {
+		return s.printJSON(map[string]any{
+			"id": sent.ID, "state": sent.State, "deliveries": sent.Deliveries, "links": sent.Links, "replayed": sent.Replayed,
+		})
+	}
+	if sent.Links.Console != "" {
+		s.notef("%s", clean(sent.Links.Console))
+	}
+	return s.printf("%s %s\n", clean(sent.ID), clean(sent.State))
 }
 
 // outcome prints a message and turns its state into an exit code.
