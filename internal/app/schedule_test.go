@@ -70,9 +70,10 @@ func TestScheduleLife(t *testing.T) {
 	body := p.body["deliveries"].([]any)[0].(obj)["body"].(string)
 	require.Contains(t, body, "[billing] 程序预警")
 	draft := plannedMessage(obj{"data": obj{"service": "draft", "error": "x"}})
-	draft["cron"] = "@hourly"
+	draft["cron"], draft["enabled"] = "@hourly", false
 	p = w.must("POST", "/v1/schedules/new-one/preview", obj{"draft": draft})
 	require.Contains(t, string(p.raw), "[draft] 程序预警")
+	require.Len(t, p.body["next_runs"], 5, "when it would run, were it on")
 	require.Equal(t, 404, w.try("POST", "/v1/schedules/new-one/preview", nil).status)
 	bad := w.try("POST", "/v1/schedules/daily/preview", obj{"draft": plannedMessage(obj{"data": obj{}})})
 	require.Equal(t, 422, bad.status)

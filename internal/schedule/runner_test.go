@@ -117,7 +117,9 @@ func TestRestartAndCatchUp(t *testing.T) {
 		{"a longer catch_up", "0 9 * * *", "2h", "08:59:00", "10:59:59", []string{"10:59:59"}, domain.RunMade, map[domain.RunResult]int{domain.RunMade: 1}},
 		{"never", "0 9 * * *", "0s", "08:59:59", "09:00:01", nil, domain.RunMissed, map[domain.RunResult]int{domain.RunMissed: 1}},
 		{
-			"only the latest of many", "*/10 * * * *", "1h", "08:15:00", "09:29:00", []string{"08:10:00", "09:29:00"}, domain.RunMade,
+			"only the latest of many", "*/10 * * * *", "1h", "08:15:00", "09:29:00",
+			[]string{"08:10:00", "09:29:00"},
+			domain.RunMade,
 			map[domain.RunResult]int{domain.RunMade: 1, domain.RunMissed: 6},
 		},
 		{"on the dot", "0 9 * * *", "0s", "08:59:59", "09:00:00", []string{"09:00:00"}, domain.RunMade, map[domain.RunResult]int{domain.RunMade: 1}},

@@ -226,18 +226,19 @@ func (s *Schedules) DeleteSchedule(ctx context.Context, by domain.Caller, key st
 	return s.cfg.Catalog.DeleteResource(ctx, domain.ResourceSchedule, key, ifMatch, by.KeyID)
 }
 
-// PreviewSchedule says when the schedule, or a draft of one, would run next
-// and what a run would become if it were made now. Nothing is stored.
+// PreviewSchedule says when the schedule, or a draft of one, would run next,
+// were it on, and what a run would become if it were made now. Nothing is stored.
 func (s *Schedules) PreviewSchedule(ctx context.Context, by domain.Caller, key string, draft *domain.Schedule) (domain.SchedulePreview, error) {
-	at, as, sc := "/draft", by, domain.Schedule{}
+	var sc domain.Schedule
+	at, as := "/draft", by
 	if draft != nil {
 		sc = *draft
 	} else {
-		var err error
-		if _, sc, err = s.find(ctx, by, key); err != nil {
+		_, stored, err := s.find(ctx, by, key)
+		if err != nil {
 			return domain.SchedulePreview{}, err
 		}
-		at, as = "", owner(sc)
+		sc, at, as = stored, "", owner(stored)
 	}
 	if bad := Check(sc); len(bad) > 0 {
 		return domain.SchedulePreview{}, below(at, domain.Invalid(bad...))
@@ -246,7 +247,8 @@ func (s *Schedules) PreviewSchedule(ctx context.Context, by domain.Caller, key s
 	if err != nil {
 		return domain.SchedulePreview{}, below(at+"/message", err)
 	}
-	return domain.SchedulePreview{NextRuns: view(domain.Resource{}, sc, nil).NextRuns, Plan: plan}, nil
+	t, _ := compile(sc) // checked above
+	return domain.SchedulePreview{NextRuns: t.cron.Upcoming(time.Now(), shownRuns), Plan: plan}, nil
 }
 
 // RunSchedule makes one run now, also of a schedule that is off. opt brings
