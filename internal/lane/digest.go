@@ -29,6 +29,7 @@ type digests struct {
 
 type window struct {
 	until   time.Time
+	opener  string // the message that opened it: its other parts go with it
 	waiting int
 }
 
@@ -63,7 +64,7 @@ func (g *digests) opened(d *domain.Delivery, now time.Time) {
 		g.windows[group] = w
 	}
 	if w.until.Before(until) {
-		w.until = until
+		w.until, w.opener = until, d.MessageID
 	}
 }
 
@@ -88,10 +89,16 @@ func (g *digests) sweep(now time.Time) {
 	}
 }
 
+// mayMerge reports whether a delivery can become part of a digest. One that was
+// tried cannot: WeCom may have it.
+func mayMerge(d *domain.Delivery) bool {
+	return d.Digest != "" && !strings.HasPrefix(d.Digest, domain.DigestMark) && d.Handling.Window > 0 && d.Tries == 0
+}
+
 // digestLocked decides about a delivery that may be merged; true when it was
 // put aside or into a merge.
 func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
-	if d.Digest == "" || strings.HasPrefix(d.Digest, domain.DigestMark) || d.Handling.Window <= 0 {
+	if !mayMerge(d) {
 		return false
 	}
 	g := l.digests
@@ -115,6 +122,8 @@ func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 		return l.mergeLocked(d, d.Digest, b)
 	case d.Handling.Closes:
 		return false
+	case w != nil && w.opener == d.MessageID && !waited:
+		return false // the next part of the first
 	case w == nil && waited: // put aside by an earlier owner
 		return l.mergeLocked(d, d.Digest, b)
 	case w == nil && !d.Handling.Wait:
@@ -150,7 +159,7 @@ func (l *Lane) mergeLocked(d *domain.Delivery, group string, b *batch) bool {
 // squeezeLocked merges under pressure: a delivery that may be merged and whose
 // member has no budget waits for it together with all of its kind.
 func (l *Lane) squeezeLocked(d *domain.Delivery, until time.Time, b *batch) bool {
-	if d.Digest == "" || strings.HasPrefix(d.Digest, domain.DigestMark) || d.Handling.Window <= 0 {
+	if !mayMerge(d) {
 		return false
 	}
 	l.digests.pressure[domain.DigestBase(d.Digest)] = until
