@@ -12,12 +12,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"hongyan/internal/domain"
 	"hongyan/internal/telemetry"
 )
 
 func TestMetricsHaveTheDocumentedNames(t *testing.T) {
 	m := telemetry.NewMetrics("1.2.3", "abc")
 	m.Accepted("program-alert", "api")
+	m.Accepted("", "schedule:daily")
+	m.ScheduleRuns(domain.RunMissed, 3)
 	m.Finished("sent")
 	m.Attempt("ops", "ok", 20*time.Millisecond)
 	m.AddedLatency(time.Millisecond)
@@ -36,6 +39,8 @@ func TestMetricsHaveTheDocumentedNames(t *testing.T) {
 	require.NoError(t, err)
 	for _, want := range []string{
 		`hongyan_messages_accepted_total{scene="program-alert",source="api"} 1`,
+		`hongyan_messages_accepted_total{scene="",source="schedule"} 1`,
+		`hongyan_schedule_runs_total{result="missed"} 3`,
 		`hongyan_messages_finished_total{state="sent"} 1`,
 		`hongyan_send_attempts_total{app="ops",class="ok"} 1`,
 		`hongyan_send_duration_seconds_count 1`,
