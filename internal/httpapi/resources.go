@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -52,8 +53,10 @@ const (
 	secretCallbackKey   = "callback_aes_key"
 )
 
-// maxKey is the longest key of a resource.
-const maxKey = 64
+const (
+	maxKey  = 64 // longest key of a resource
+	madeKey = 16 // length of one that is made here, 80 bits
+)
 
 // validKey reports whether s can be a resource's key: it stands in URLs, lane
 // names and metrics.
@@ -72,11 +75,16 @@ func validKey(s string) bool {
 }
 
 // pathKey takes the key from the path for writing, and the one in the body
-// must agree.
+// must agree. A POST has none in its path: it takes the body's or makes one.
 func pathKey(r *request, body string) (string, error) {
 	key := r.PathValue("key")
+	if r.Method == http.MethodPost {
+		if key = body; body == "" {
+			key = strings.ToLower(rand.Text()[:madeKey])
+		}
+	}
 	if !validKey(key) {
-		return "", domain.Invalid(domain.FieldError{Pointer: "/key", Code: "key", Message: "is not a usable key", Fix: "use 1 to 64 of a–z, 0–9, dot, hyphen and underscore in the path, beginning with a letter or digit"})
+		return "", domain.Invalid(domain.FieldError{Pointer: "/key", Code: "key", Message: "is not a usable key", Fix: "use 1 to 64 of a–z, 0–9, dot, hyphen and underscore, beginning with a letter or digit"})
 	}
 	if body != "" && body != key {
 		return "", domain.Invalid(domain.FieldError{Pointer: "/key", Code: "mismatch", Args: []any{key}, Message: "must be " + key + ", as in the path", Fix: "leave it out or make it equal"})
@@ -106,8 +114,11 @@ func parseETags(h string) (versions []int64, star bool) {
 }
 
 // precondition reads If-Match and If-None-Match into the version that must be
-// there: −1 any, 0 none.
+// there: −1 any, 0 none. A POST creates.
 func (s *Server) precondition(r *request, kind domain.ResourceKind, key string) (int64, error) {
+	if r.Method == http.MethodPost {
+		return 0, nil
+	}
 	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
 	if match == "" {
 		if strings.TrimSpace(none) == "*" {
@@ -315,7 +326,7 @@ func (s *Server) putResource(w http.ResponseWriter, r *request, res domain.Resou
 	}
 	stored, created, err := s.cfg.Resources.PutResource(r.Context(), res, ifMatch, r.caller.KeyID)
 	if err != nil {
-		return err
+		return taken(r, res.Key, err)
 	}
 	return s.replyPut(w, r, stored, created)
 }
@@ -328,10 +339,27 @@ func (s *Server) replyPut(w http.ResponseWriter, r *request, stored domain.Resou
 	status := http.StatusOK
 	if created {
 		status = http.StatusCreated
-		w.Header().Set("Location", r.URL.Path)
+		w.Header().Set("Location", location(r, stored.Key))
 	}
 	w.Header().Set("ETag", etag(stored.Version))
 	return reply(w, status, v)
+}
+
+// location is the path of a resource that was just made.
+func location(r *request, key string) string {
+	if r.Method == http.MethodPost {
+		return r.URL.Path + "/" + key
+	}
+	return r.URL.Path
+}
+
+// taken says of a POST that its key is in use; of a PUT the client asked for
+// the precondition that failed.
+func taken(r *request, key string, err error) error {
+	if r.Method == http.MethodPost && domain.CodeOf(err) == domain.CodePreconditionFailed {
+		return domain.Errorf(domain.CodeConflict, "the key %q is taken; leave it out to get another, or PUT to replace what is there", key)
+	}
+	return err
 }
 
 func deleteResource(kind domain.ResourceKind) handler {

@@ -111,6 +111,7 @@ func routes() []route {
 	} {
 		table = append(table,
 			route{method: get, path: k.path, scope: read, id: "list" + k.name + "s", tag: k.tag, summary: "List " + k.path[4:], status: 200, answer: listDoc(k.answer), query: paging, handle: listResources(k.kind)},
+			route{method: post, path: k.path, scope: configure, id: "create" + k.name, tag: k.tag, summary: "Create one, under the key in the body or a made one", body: k.body, status: 201, answer: k.answer, handle: k.put, namesInBody: true},
 			route{method: get, path: k.path + "/{key}", scope: read, id: "get" + k.name, tag: k.tag, summary: "Read one", status: 200, answer: k.answer, etag: true, handle: getResource(k.kind)},
 			route{method: put, path: k.path + "/{key}", scope: configure, id: "put" + k.name, tag: k.tag, summary: "Create or replace one (201 or 200)", body: k.body, status: 200, answer: k.answer, etag: true, handle: k.put, namesInBody: true},
 			route{method: del, path: k.path + "/{key}", scope: configure, id: "delete" + k.name, tag: k.tag, summary: "Delete one", status: 204, etag: true, handle: deleteResource(k.kind)},

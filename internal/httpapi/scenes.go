@@ -64,7 +64,7 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 	dropNull(&sc.Variables, &sc.Content)
 	v, created, err := s.cfg.Scenes.PutScene(r.Context(), sc, ifMatch, r.caller.KeyID)
 	if err != nil {
-		return err
+		return taken(r, key, err)
 	}
 	return s.replyScene(w, r, v, created)
 }

@@ -263,3 +263,31 @@ func TestEventStream(t *testing.T) {
 	require.Equal(t, 503, a.do("GET", "/v1/events/stream", "read", "").StatusCode)
 	require.Equal(t, 422, a.do("GET", "/v1/events/stream", "read", "", "Last-Event-ID: x").StatusCode)
 }
+
+// A POST to a collection creates under the key in the body, or makes one.
+func TestCreateUnderAMadeKey(t *testing.T) {
+	a := newAPI(t)
+	for _, kind := range []struct{ path, spec string }{
+		{"/v1/audiences", `"users":["lisi"]`},
+		{"/v1/apps", `"corp_id":"ww0123456789abcdef","agent_id":1000002,"secret":"a-secret-of-43-characters-0123456789-0123456"`},
+		{"/v1/scenes", `"title":"t","content":{"type":"text","text":{"content":"x"}}`},
+	} {
+		made := a.do("POST", kind.path, "configure", `{`+kind.spec+`}`)
+		require.Equal(t, 201, made.StatusCode, "%s: %s", kind.path, made.body)
+		require.Equal(t, `"1"`, made.Header.Get("ETag"))
+		at := made.Header.Get("Location")
+		require.Regexp(t, `^`+kind.path+`/[a-z0-9]{16}$`, at)
+		got := a.do("GET", at, "read", "")
+		require.Equal(t, 200, got.StatusCode)
+		require.Equal(t, made.body, got.body)
+
+		named := a.do("POST", kind.path, "configure", `{"key":"named",`+kind.spec+`}`)
+		require.Equal(t, 201, named.StatusCode, named.body)
+		require.Equal(t, kind.path+"/named", named.Header.Get("Location"))
+		again := a.do("POST", kind.path, "configure", `{"key":"named",`+kind.spec+`}`)
+		require.Equal(t, 409, again.StatusCode, "it never replaces: %s", again.body)
+		require.Contains(t, again.problem(t).Detail, `"named"`)
+		require.Equal(t, 422, a.do("POST", kind.path, "configure", `{"key":"Bad Key",`+kind.spec+`}`).StatusCode)
+		require.Equal(t, 403, a.do("POST", kind.path, "read", `{}`).StatusCode)
+	}
+}

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"time"
 
 	"hongyan/internal/domain"
@@ -118,7 +120,8 @@ func matches(kind domain.ResourceKind, key string, ifMatch, version int64) error
 	}
 }
 
-// PutResource stores a resource as its next version and returns it as stored.
+// PutResource stores a resource as its next version and returns it as stored;
+// what is equal to the stored one, secrets included, stays at its version.
 // ifMatch: −1 any, 0 must not exist, n must be that version, else
 // domain.CodePreconditionFailed. Secrets in the map replace stored ones of the
 // same name, an empty value removes one, others stay.
@@ -178,6 +181,9 @@ func (s *Store) putResource(ctx context.Context, q querier, res domain.Resource,
 		} else {
 			out.Secrets[name] = v
 		}
+	}
+	if old != nil && res.Kind != domain.ResourceScene && bytes.Equal(old.Spec, orEmpty(res.Spec)) && maps.Equal(old.Secrets, out.Secrets) {
+		return *old, false, nil
 	}
 	sealed := []byte{}
 	if len(out.Secrets) > 0 {

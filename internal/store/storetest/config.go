@@ -56,6 +56,15 @@ func resources(t *testing.T, open Opener) {
 	require.Equal(t, stored, got)
 	require.Equal(t, map[string]string{"secret": "one", "aes": "two"}, got.Secrets)
 	require.EqualValues(t, 2, got.Version)
+	before = revision(t, s)
+	for _, secrets := range []map[string]string{nil, {"secret": "one"}, {"secret": "one", "none": ""}} {
+		app.Secrets = secrets
+		same, created, err := s.PutResource(ctx, app, 2)
+		require.NoError(t, err)
+		require.False(t, created)
+		require.Equal(t, got, same, "what is equal stays at its version")
+	}
+	require.Equal(t, before, revision(t, s))
 	all, err := s.ListResources(ctx, domain.ResourceApp)
 	require.NoError(t, err)
 	require.Equal(t, []domain.Resource{got}, all)
