@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -142,6 +143,10 @@ func toYAML(raw json.RawMessage) (string, error) {
 	return b.String(), nil
 }
 
+// oldYAML are texts that readers of YAML 1.1 take for something else: 22:00
+// for the number 1320, no for false.
+var oldYAML = regexp.MustCompile(`^([-+]?[0-9][0-9_:.]*|(?i:y|n|yes|no|on|off))$`)
+
 // plain drops JSON's quotes and braces where YAML does not need them.
 func plain(n *yaml.Node) {
 	switch n.Kind {
@@ -154,9 +159,13 @@ func plain(n *yaml.Node) {
 		n.Style = 0
 	case yaml.ScalarNode:
 		if n.Tag == "!!str" {
-			n.Style = 0
-			if strings.Contains(n.Value, "\n") {
+			switch {
+			case strings.Contains(n.Value, "\n"):
 				n.Style = yaml.LiteralStyle
+			case oldYAML.MatchString(n.Value):
+				n.Style = yaml.DoubleQuotedStyle
+			default:
+				n.Style = 0
 			}
 		}
 	}

@@ -85,7 +85,7 @@ var problems = map[string]problem{
 	},
 	"invalid": {
 		title:  Pair{"The request is not valid", "请求内容不合法"},
-		detail: Pair{"The body is JSON, but something in it is wrong; errors names each field.", "请求体是 JSON，但内容有误；errors 列出了每个字段。"},
+		detail: Pair{"The request can be read, but something in it is wrong; errors names each field.", "请求可以读取，但内容有误；errors 列出了每个字段。"},
 		fix:    Pair{"Correct the fields named in errors and send it again. Nothing was stored.", "请修正 errors 中的字段后重新发送。没有保存任何内容。"},
 	},
 	"idempotency_mismatch": {
