@@ -203,7 +203,9 @@ func (l *Lane) refill(now time.Time) bool {
 			return true
 		}
 		for _, s := range hungry {
-			if !l.feed(s, now) {
+			// Not at the turn's time: what came in since then is due as well,
+			// and nobody else would look for it.
+			if !l.feed(s, time.Now()) {
 				return false
 			}
 		}
