@@ -262,11 +262,13 @@ func (e *Engine) Resume(key string) {
 	}
 }
 
-// Bound sets how many calls of a lane may be in flight.
+// Bound sets how many calls of a lane may be in flight. Whoever waits in a
+// member's line is looked at anew: the members' limits may be others, too.
 func (e *Engine) Bound(key string, width int) {
 	if l := e.have(key); l != nil {
 		l.mu.Lock()
 		l.width.Bound(width)
+		l.room.WakeAll(time.Now())
 		l.mu.Unlock()
 		l.poke()
 	}

@@ -122,6 +122,13 @@ func (r *Room) Wake(member string, at time.Time) {
 	}
 }
 
+// WakeAll lets every line move at a time: the limits have changed.
+func (r *Room) WakeAll(at time.Time) {
+	for _, l := range r.wakes {
+		l.wake = at
+	}
+}
+
 // NextWake tells when the first line may move; false when nobody waits.
 func (r *Room) NextWake() (time.Time, bool) {
 	if len(r.wakes) == 0 {
