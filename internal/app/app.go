@@ -79,6 +79,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	a.store, err = store.Open(ctx, store.Config{
 		URL: cfg.DatabaseURL.Reveal(), DataDir: cfg.DataDir, Node: node, Seal: ring, Logger: log,
 		OnCommit: func(d time.Duration, ops int) { a.metrics.Commit(d, ops) },
+		OnEnd:    func(state domain.State, n int) { a.metrics.Finished(string(state), n) },
 	})
 	if err != nil {
 		return nil, err
@@ -189,7 +190,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
-	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.gauge, a.directory.Run} {
+	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.directory.Run} {
 		done.Go(func() { loop(loops) })
 	}
 	a.onClose(func(context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,4 +72,58 @@ func TestR58_SetupLink(t *testing.T) {
 	require.NoError(t, os.Truncate(p.log, 0))
 	p.start()
 	require.Empty(t, link(), "there is a key now")
+}
+
+// TestMetricsSayWhatHappened asks the listener that Prometheus asks.
+func TestMetricsSayWhatHappened(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, url string) {
+		wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers})
+		p := newProcess(t, url)
+		ops := freeAddress(t)
+		p.env = append(p.env, "HONGYAN_OPS_LISTEN="+ops)
+		p.start()
+		w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
+		w.seed()
+		app := func(key, secret string) {
+			w.must("PUT", "/v1/apps/"+key, obj{"corp_id": sandbox.DevCorpID, "agent_id": sandbox.DevAgentID, "secret": secret, "base_url": base, "accounts": 10})
+		}
+		app("ops", sandbox.DevSecret)
+		app("bad", "not-the-secret")
+
+		require.Equal(t, "sent", w.send(alert(1)).str("state"))
+		long := obj{"app": "ops", "type": "text", "content": obj{"content": strings.Repeat("很长的文字。", 400)}, "to": obj{"users": []string{"lisi"}}}
+		require.Equal(t, "sent", w.send(long).str("state"), "several deliveries, one message")
+		require.Equal(t, "failed", w.send(obj{"app": "ops", "type": "text", "content": obj{"content": "x"}, "to": obj{"users": []string{"ghost"}}}).str("state"))
+		later := w.must("POST", "/v1/messages", obj{"app": "ops", "type": "text", "content": obj{"content": "y"}, "to": obj{"users": []string{"lisi"}}, "send_at": time.Now().Add(time.Hour)})
+		w.must("POST", "/v1/messages/"+later.str("id")+"/cancel", nil)
+		w.must("POST", "/v1/messages", obj{"app": "bad", "type": "text", "content": obj{"content": "z"}, "to": obj{"users": []string{"lisi"}}})
+		eventually(t, "the app is blocked", func() bool {
+			health, _ := w.must("GET", "/v1/apps/bad", nil).body["health"].(obj)
+			return health["state"] == "blocked"
+		})
+
+		at := &world{t: t, url: "http://" + ops}
+		text := string(at.must("GET", "/metrics", nil).raw)
+		for _, want := range []string{
+			`hongyan_messages_accepted_total{scene="alert",source="api"} 1`,
+			`hongyan_messages_finished_total{state="sent"} 2`,
+			`hongyan_messages_finished_total{state="failed"} 1`,
+			`hongyan_messages_finished_total{state="cancelled"} 1`,
+			`hongyan_send_attempts_total{app="ops",class="recipient"} 1`,
+			`hongyan_queue_messages{lane="app:bad"} 1`,
+			`hongyan_queue_messages{lane="app:ops"} 0`,
+			`hongyan_app_blocked{app="bad",cause="bad_secret"} 1`,
+			`hongyan_quota_limit{app="ops"} 2000`,
+			`hongyan_token_refresh_total{app="ops",result="ok"} 1`,
+			`hongyan_http_event_streams 0`,
+			`hongyan_build_info{`,
+		} {
+			require.Contains(t, text, want)
+		}
+		require.NotContains(t, text, `hongyan_app_blocked{app="ops"`)
+		for _, never := range []string{"msg_", "dlv_", "lisi", "load-1"} {
+			require.NotContains(t, text, never, "never an id as a label")
+		}
+	})
 }

@@ -62,12 +62,18 @@ type process struct {
 	log  string
 }
 
-func newProcess(t *testing.T, db string) *process {
+// freeAddress is where nobody listens at the moment.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	addr := ln.Addr().String()
-	require.NoError(t, ln.Close())
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func newProcess(t *testing.T, db string) *process {
+	t.Helper()
+	addr := freeAddress(t)
 	dir := t.TempDir()
 	p := &process{t: t, addr: addr, log: filepath.Join(dir, "log")}
 	p.env = append(os.Environ(), "HONGYAN_LISTEN="+addr, "HONGYAN_OPS_LISTEN=off", "HONGYAN_DATA_DIR="+dir,
@@ -184,13 +190,8 @@ func TestR08_GracefulStop(t *testing.T) {
 func TestR04_SecondProcessIsRefused(t *testing.T) {
 	p := newProcess(t, "")
 	p.start()
-	q := *p
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	q.addr = ln.Addr().String()
-	require.NoError(t, ln.Close())
 	cmd := exec.Command(binary(t), "serve")
-	cmd.Env = append(append([]string{}, p.env...), "HONGYAN_LISTEN="+q.addr)
+	cmd.Env = append(append([]string{}, p.env...), "HONGYAN_LISTEN="+freeAddress(t))
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), strconv.Itoa(p.cmd.Process.Pid), "it names the holder's pid")

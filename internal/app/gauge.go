@@ -2,54 +2,91 @@ package app
 
 import (
 	"context"
+	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"hongyan/internal/domain"
 )
 
-// gaugeEvery is how often the lanes' depth and age are read for the metrics.
-const gaugeEvery = 15 * time.Second
+const (
+	gaugeEvery   = 5 * time.Second // scrapes closer together share one reading
+	gaugeTimeout = 3 * time.Second
+)
 
-// gauge keeps the metrics that are states, not counts.
-func (a *App) gauge(ctx context.Context) {
-	tick := time.NewTicker(gaugeEvery)
-	defer tick.Stop()
-	known := map[string]bool{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		lanes, err := a.operator.Lanes(ctx)
-		if err != nil {
+// gauges keeps the metrics that are states, not counts. They are read when
+// somebody asks, so an idle gateway stays idle.
+type gauges struct {
+	mu    sync.Mutex
+	read  time.Time
+	lanes map[string]bool // that have series
+	apps  map[string]bool
+}
+
+// measured reads the states before next shows them.
+func (a *App) measured(next http.Handler) http.Handler {
+	g := &gauges{}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), gaugeTimeout)
+		defer cancel()
+		if err := a.measure(ctx, g); err != nil {
 			a.log.Warn("lanes not read for metrics", "error", err)
-			continue
 		}
-		now, live := time.Now(), map[string]bool{}
-		for _, l := range lanes {
-			var age time.Duration
-			if !l.OldestAt.IsZero() {
-				age = now.Sub(l.OldestAt)
-			}
-			a.metrics.LaneQueue(l.Lane, l.Depth, age)
-			live[l.Lane] = true
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *App) measure(ctx context.Context, g *gauges) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if now.Sub(g.read) < gaugeEvery {
+		return nil
+	}
+	lanes, err := a.operator.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	g.read = now
+	live := map[string]bool{}
+	for _, l := range lanes {
+		var age time.Duration
+		if !l.OldestAt.IsZero() {
+			age = now.Sub(l.OldestAt)
 		}
-		for name := range known {
-			if !live[name] {
-				a.metrics.ForgetLane(name)
+		a.metrics.LaneQueue(l.Lane, l.Depth, age)
+		live[l.Lane] = true
+		if app, ok := strings.CutPrefix(l.Lane, "app:"); ok {
+			for _, u := range l.Used {
+				if u.Name == "app_day" {
+					a.metrics.Quota(app, u.Used, u.Limit)
+				}
 			}
-		}
-		known = live
-		for _, app := range a.catalog.Apps() {
-			h := a.operator.Health(app.Key)
-			blocked := ""
-			if h.State == domain.HealthBlocked {
-				blocked = h.Cause
-			}
-			a.metrics.AppBlocked(app.Key, blocked)
 		}
 	}
+	for name := range g.lanes {
+		if !live[name] {
+			a.metrics.ForgetLane(name)
+		}
+	}
+	g.lanes = live
+	apps := map[string]bool{}
+	for _, app := range a.catalog.Apps() {
+		blocked := ""
+		if h := a.operator.Health(app.Key); h.State == domain.HealthBlocked {
+			blocked = h.Cause
+		}
+		a.metrics.AppBlocked(app.Key, blocked)
+		apps[app.Key] = true
+	}
+	for key := range g.apps {
+		if !apps[key] {
+			a.metrics.ForgetApp(key)
+		}
+	}
+	g.apps = apps
+	return nil
 }
 
 // watchCatalog keeps the snapshot fresh until ctx ends.

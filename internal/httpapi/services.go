@@ -174,4 +174,5 @@ type Keys interface {
 // Meter counts requests; telemetry.Metrics satisfies it. Nil counts nothing.
 type Meter interface {
 	Request(route, method string, status int, took time.Duration)
+	Streams(delta int) // event streams opened (1) or ended (−1)
 }

@@ -164,6 +164,10 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer s.hub.leave(sub)
+	if s.cfg.Meter != nil {
+		s.cfg.Meter.Streams(1)
+		defer s.cfg.Meter.Streams(-1)
+	}
 
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")

@@ -20,6 +20,17 @@ type querier interface {
 	// forUpdate is the SQL that locks the selected rows until the commit; empty
 	// where there is one writer.
 	forUpdate() string
+	// ended counts a message that this transaction made final.
+	ended(state domain.State)
+}
+
+// ends counts the messages that a transaction made final; nil counts nothing.
+type ends map[domain.State]int
+
+func (e ends) ended(state domain.State) {
+	if e != nil {
+		e[state]++
+	}
 }
 
 // rows is what both drivers offer.

@@ -261,6 +261,7 @@ func (b *sqliteBatch) followUp(ctx context.Context, r *domain.Result) error {
 		return err
 	}
 	if n == 1 {
+		b.q.ended(r.Next)
 		b.event(finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
 		return nil
 	}

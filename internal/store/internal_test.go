@@ -56,10 +56,10 @@ type slowEngine struct {
 	fail   error
 }
 
-func (e *slowEngine) apply(ctx context.Context, ops []*op) error {
+func (e *slowEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 	e.before(ops)
 	if e.fail != nil {
-		return e.fail
+		return nil, e.fail
 	}
 	return e.engine.apply(ctx, ops)
 }
@@ -249,7 +249,7 @@ type fatalEngine struct {
 	err error
 }
 
-func (e *fatalEngine) apply(context.Context, []*op) error { return e.err }
+func (e *fatalEngine) apply(context.Context, []*op) (ends, error) { return nil, e.err }
 
 func (e *fatalEngine) problem(err error) (*domain.Error, bool) {
 	return &domain.Error{Code: domain.CodeInternal, Err: err}, true

@@ -232,6 +232,7 @@ func (u *updates) endMessages(ctx context.Context, b *pgBatch, events *columns) 
 		return eachID(r, func(id string) {
 			e := open[id]
 			delete(open, id)
+			b.q.ended(e.state)
 			addRow(events, finalEvent(id, e.state, e.at, e.data))
 		})
 	})

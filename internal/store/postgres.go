@@ -117,7 +117,7 @@ func (e *pgEngine) migrate(ctx context.Context) (err error) {
 	if _, err := e.conn.Exec(ctx, table); err != nil {
 		return err
 	}
-	todo, err := pending(ctx, &pgQuerier{e.conn}, "postgres")
+	todo, err := pending(ctx, &pgQuerier{db: e.conn}, "postgres")
 	if err != nil || len(todo) == 0 {
 		return err
 	}
@@ -126,7 +126,7 @@ func (e *pgEngine) migrate(ctx context.Context) (err error) {
 			if _, err := tx.Conn().PgConn().Exec(ctx, m.sql).ReadAll(); err != nil {
 				return fmt.Errorf("step %d (%s): %w", m.version, m.name, err)
 			}
-			return record(ctx, &pgQuerier{tx}, m)
+			return record(ctx, &pgQuerier{db: tx}, m)
 		})
 		if err != nil {
 			return err
@@ -137,7 +137,7 @@ func (e *pgEngine) migrate(ctx context.Context) (err error) {
 }
 
 func (e *pgEngine) dialect() string { return "postgres" }
-func (e *pgEngine) reader() querier { return &pgQuerier{e.pool} }
+func (e *pgEngine) reader() querier { return &pgQuerier{db: e.pool} }
 
 func (e *pgEngine) inList(param string) string {
 	return `= ANY (ARRAY(SELECT jsonb_array_elements_text(` + param + `::text::jsonb)))`
@@ -175,33 +175,34 @@ func (e *pgEngine) settled(ctx context.Context, h *horizon) (int64, bool, error)
 	return h.safe, h.until == 0 || h.safe >= last, nil
 }
 
-func (e *pgEngine) apply(ctx context.Context, ops []*op) error {
+func (e *pgEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 	for again := true; ; again = false {
 		if err := e.connect(ctx); err != nil {
-			return err
+			return nil, err
 		}
-		b := &pgBatch{conn: e.conn, q: &pgQuerier{e.conn}}
+		ended := ends{}
+		b := &pgBatch{conn: e.conn, q: &pgQuerier{db: e.conn, ends: ended}}
 		err := b.run(ctx, ops)
 		if err == nil {
-			return nil
+			return ended, nil
 		}
 		if !e.conn.IsClosed() {
 			if _, rollback := e.conn.Exec(ctx, `ROLLBACK`); rollback != nil {
 				_ = e.conn.Close(ctx)
 			}
-			return err
+			return nil, err
 		}
 		if b.committing {
 			committed, known := e.verdict(ctx, b.xid)
 			if committed {
-				return nil
+				return ended, nil
 			}
 			if !known {
-				return fmt.Errorf("%w: %w", errUnknown, err)
+				return nil, fmt.Errorf("%w: %w", errUnknown, err)
 			}
 		}
 		if !again {
-			return err
+			return nil, err
 		}
 	}
 }
@@ -275,6 +276,7 @@ type pgQuerier struct {
 		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	}
+	ends // of the running transaction
 }
 
 func (q *pgQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {

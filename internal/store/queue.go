@@ -175,6 +175,7 @@ func conclude(ctx context.Context, q querier, messageID string, at time.Time, da
 	if err != nil || n == 0 {
 		return err
 	}
+	q.ended(state)
 	return addEvent(ctx, q, finalEvent(messageID, state, at, data))
 }
 

@@ -71,7 +71,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (e *sqliteEn
 	if e.conn, err = e.writer.Conn(ctx); err != nil {
 		return e, fmt.Errorf("open %s: %w", path, err)
 	}
-	e.tx = &sqliteQuerier{prepare: e.conn.PrepareContext, direct: e.prepareDirect}
+	e.tx = &sqliteQuerier{prepare: e.conn.PrepareContext, direct: e.prepareDirect, ends: ends{}}
 	e.batch = sqliteBatch{q: e.tx, inserts: newSQLiteInserts()}
 	if err := e.checkFloor(ctx); err != nil {
 		return e, err
@@ -206,35 +206,38 @@ func (e *sqliteEngine) settled(ctx context.Context, _ *horizon) (int64, bool, er
 	return seq, true, err
 }
 
-func (e *sqliteEngine) apply(ctx context.Context, ops []*op) error {
+func (e *sqliteEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 	// A statement under a context that can end costs a goroutine each; nothing
 	// may interrupt a batch anyway.
 	ctx = context.WithoutCancel(ctx)
 	if _, err := e.tx.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return nil, fmt.Errorf("begin: %w", err)
 	}
+	clear(e.tx.ends)
 	b := &e.batch
 	b.reset()
 	for _, o := range ops {
 		if err := b.run(ctx, o); err != nil {
 			_, _ = e.tx.exec(ctx, `ROLLBACK`) // some errors have ended the transaction already
-			return err
+			return nil, err
 		}
 		e.rows += o.rows
 	}
 	if err := b.flush(ctx); err != nil {
 		_, _ = e.tx.exec(ctx, `ROLLBACK`)
-		return err
+		return nil, err
 	}
 	if _, err := e.tx.exec(ctx, `COMMIT`); err != nil {
 		_, _ = e.tx.exec(ctx, `ROLLBACK`)
-		return fmt.Errorf("commit: %w", err)
+		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if e.rows >= checkpointRows {
 		e.rows = 0
-		return e.checkpoint(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+		if err := e.checkpoint(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	return e.tx.ends, nil
 }
 
 // checkpoint copies the log into the database. Only an error that means a lost

@@ -21,6 +21,7 @@ type sqliteQuerier struct {
 	direct func(ctx context.Context, query string) (driver.Stmt, error)
 	execs  map[string]driver.Stmt
 	args   []driver.NamedValue
+	ends   // of the running transaction
 }
 
 func (q *sqliteQuerier) stmt(ctx context.Context, query string) (*sql.Stmt, error) {

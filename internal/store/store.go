@@ -30,6 +30,8 @@ type Config struct {
 	// OnCommit is told of every commit of the writer, from the writer's
 	// goroutine: how long the transaction took and how many writes it held.
 	OnCommit func(d time.Duration, ops int)
+	// OnEnd is told, likewise, how many messages a commit made final.
+	OnEnd func(state domain.State, n int)
 }
 
 // Store is the database. Safe for concurrent use.
@@ -61,10 +63,11 @@ type Store struct {
 // engine is a dialect.
 type engine interface {
 	dialect() string
-	// apply runs all ops in one transaction and commits. An error means that
+	// apply runs all ops in one transaction and commits; what it counted is
+	// good until the next call. An error means that
 	// nothing was applied, or for errUnknown that nobody knows. An op that is
 	// refused on its own account gets its err set and has written nothing.
-	apply(ctx context.Context, ops []*op) error
+	apply(ctx context.Context, ops []*op) (ends, error)
 	reader() querier
 	// settled returns the highest event number below which nothing can appear
 	// any more, and whether it is known yet.
@@ -94,6 +97,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if cfg.OnCommit == nil {
 		cfg.OnCommit = func(time.Duration, int) {}
+	}
+	if cfg.OnEnd == nil {
+		cfg.OnEnd = func(domain.State, int) {}
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

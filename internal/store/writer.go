@@ -173,7 +173,8 @@ func (s *Store) try(ops []*op) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout) //nolint:forbidigo // a batch belongs to many callers, none may end it
 	defer cancel()
-	if err := s.engine.apply(ctx, ops); err != nil {
+	ended, err := s.engine.apply(ctx, ops)
+	if err != nil {
 		if _, fatal := s.engine.problem(err); fatal {
 			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: err}
 			s.broken.Store(&err)
@@ -183,6 +184,9 @@ func (s *Store) try(ops []*op) error {
 	}
 	s.commits.Add(1)
 	s.cfg.OnCommit(time.Since(began), len(ops))
+	for state, n := range ended {
+		s.cfg.OnEnd(state, n)
+	}
 	return nil
 }
 

@@ -117,10 +117,10 @@ func (m *Metrics) Accepted(scene, source string) {
 	}
 }
 
-// Finished counts a message that reached a final state.
-func (m *Metrics) Finished(state string) {
+// Finished counts messages that reached a final state.
+func (m *Metrics) Finished(state string, n int) {
 	if m != nil {
-		m.finished.WithLabelValues(state).Inc()
+		m.finished.WithLabelValues(state).Add(float64(n))
 	}
 }
 
@@ -179,6 +179,16 @@ func (m *Metrics) AppBlocked(app, cause string) {
 	m.appBlocked.DeletePartialMatch(prometheus.Labels{"app": app})
 	if cause != "" {
 		m.appBlocked.WithLabelValues(app, cause).Set(1)
+	}
+}
+
+// ForgetApp drops the series of an app that was deleted.
+func (m *Metrics) ForgetApp(app string) {
+	if m == nil {
+		return
+	}
+	for _, v := range []*prometheus.GaugeVec{m.appBlocked, m.quotaUsed, m.quotaLimit} {
+		v.DeletePartialMatch(prometheus.Labels{"app": app})
 	}
 }
 

@@ -21,7 +21,7 @@ func TestMetricsHaveTheDocumentedNames(t *testing.T) {
 	m.Accepted("program-alert", "api")
 	m.Accepted("", "schedule:daily")
 	m.ScheduleRuns(domain.RunMissed, 3)
-	m.Finished("sent")
+	m.Finished("sent", 1)
 	m.Attempt("ops", "ok", 20*time.Millisecond)
 	m.AddedLatency(time.Millisecond)
 	m.LaneQueue("app:ops", 3, time.Second)
