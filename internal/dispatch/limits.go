@@ -33,7 +33,7 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	o := lane.Opening{Width: width(app)}
 	more, err := s.cfg.History.EachSent(ctx, laneKey, now.Add(-longestDup), func(r domain.SentRecord) {
 		p.restore(now, r)
-		if r.Digest != "" && r.Handling.Window > 0 && !r.Handling.Closes {
+		if r.Counts && r.Digest != "" && r.Handling.Window > 0 && !r.Handling.Closes {
 			if until := r.At.Add(time.Duration(r.Handling.Window) * time.Second); until.After(now) {
 				o.Digests = append(o.Digests, lane.OpenGap{Group: r.Digest, Until: until})
 			}
@@ -64,7 +64,10 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 
 // restore counts one call that was made before this node owned the lane.
 func (p *pacer) restore(now time.Time, r domain.SentRecord) {
-	to := p.receivers(r.Body)
+	var to receivers
+	if r.Counts {
+		to = p.receivers(r.Body)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, list := range [][]string{to.users, to.group} {

@@ -28,7 +28,7 @@ type mediaCache struct {
 	store MediaStore
 
 	mu      sync.Mutex
-	flights map[string]*sync.Mutex
+	flights map[string]flight
 }
 
 // resolve returns the body with its placeholders replaced. The ids are stored,
@@ -51,17 +51,19 @@ func (c *mediaCache) id(ctx context.Context, client *wecom.Client, token string,
 	scope := app.CorpID + "@" + app.BaseURL
 	key := ref.Type + "/" + ref.Name
 	c.mu.Lock()
-	flight := c.flights[scope+key+ref.SHA256]
-	if flight == nil {
+	one := c.flights[scope+key+ref.SHA256]
+	if one == nil {
 		if len(c.flights) > 4096 {
 			clear(c.flights)
 		}
-		flight = &sync.Mutex{}
-		c.flights[scope+key+ref.SHA256] = flight
+		one = newFlight()
+		c.flights[scope+key+ref.SHA256] = one
 	}
 	c.mu.Unlock()
-	flight.Lock()
-	defer flight.Unlock()
+	if err := one.take(ctx); err != nil {
+		return "", fmt.Errorf("wait for an upload: %w", err)
+	}
+	defer one.leave()
 
 	known, ok, err := c.store.GetWeComMedia(ctx, scope, ref.SHA256, key)
 	if err != nil {

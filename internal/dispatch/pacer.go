@@ -110,6 +110,9 @@ func (r *receivers) persons(d *domain.Delivery) int {
 
 // admit books d's place in the limits, or says when there is one.
 func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn bool) {
+	if a, settled := overdue(d, now); settled {
+		return a, false
+	}
 	r := p.receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,9 +132,7 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn
 	if r.unknown {
 		p.windows.RecordAll(now)
 	}
-	if d.DupInterval < 0 {
-		d.DupInterval = p.duplicateCheck(d, now)
-	}
+	p.duplicateCheck(d, now)
 	return lane.Admission{}, p.quota.Add(now, r.persons(d))
 }
 
@@ -202,23 +203,26 @@ func (p *pacer) free(member string, now time.Time) int {
 
 // duplicateCheck decides, once and before the first attempt, whether WeCom
 // shall suppress repeats of these bytes. A second honest message with equal
-// bytes inside the window must go without the check, or WeCom swallows it.
-func (p *pacer) duplicateCheck(d *domain.Delivery, now time.Time) int {
-	window := d.DupWindow
-	if window <= 0 {
-		return 0
-	}
+// bytes inside the window must go without the check, or WeCom swallows it. It
+// remembers the bytes of every attempt, also of a retry that another node began.
+func (p *pacer) duplicateCheck(d *domain.Delivery, now time.Time) {
+	window := time.Duration(max(d.DupWindow, 0)) * time.Second
 	if len(p.recent) >= recentBound {
 		clear(p.recent)
 		p.blind = now.Add(longestDup)
 	}
 	h := maphash.Bytes(p.seed, d.Body)
-	until, seen := p.recent[h]
-	p.recent[h] = now.Add(time.Duration(window) * time.Second)
-	if (seen && now.Before(until)) || now.Before(p.blind) {
-		return 0
+	until := p.recent[h]
+	if end := now.Add(window); end.After(until) {
+		p.recent[h] = end
 	}
-	return window
+	if d.DupInterval >= 0 {
+		return
+	}
+	d.DupInterval, d.DupUntil = 0, time.Time{}
+	if window > 0 && !now.Before(until) && !now.Before(p.blind) {
+		d.DupInterval, d.DupUntil = d.DupWindow, now.Add(window)
+	}
 }
 
 // answered notes that WeCom was reached and let us in.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/lane"
+	"hongyan/wecom"
 )
 
 // schedules by class. The last step repeats until the delivery expires.
@@ -40,16 +42,35 @@ func jitter(d time.Duration) time.Duration {
 // without the check, the scene's policy decides.
 func afterAmbiguous(d *domain.Delivery, now time.Time) (next domain.State, reason domain.WaitReason, due time.Time) {
 	attempts := d.Attempts + 1 // this one included
-	covered := d.DupInterval > 0 && attempts <= safeRepeats &&
-		now.Before(d.StartedAt.Add(time.Duration(d.DupInterval)*time.Second))
 	due = now.Add(step(ambiguousSteps, attempts-1))
 	switch {
-	case covered || d.OnUncertain == "" || d.OnUncertain == "retry":
+	case attempts <= safeRepeats && covered(d, due) || d.OnUncertain == "" || d.OnUncertain == "retry":
 		return domain.StateQueued, domain.WaitBackoff, due
 	case d.OnUncertain == "hold":
 		return domain.StateQueued, domain.WaitHeld, d.ExpiresAt
 	default:
 		return domain.StateUncertain, domain.WaitNone, time.Time{}
+	}
+}
+
+// covered reports whether WeCom would suppress a repetition at that time.
+func covered(d *domain.Delivery, at time.Time) bool {
+	return d.DupInterval > 0 && at.Before(d.DupUntil)
+}
+
+// overdue asks the policy once more right before a repetition: a pause may have
+// lasted longer than the duplicate check does.
+func overdue(d *domain.Delivery, now time.Time) (lane.Admission, bool) {
+	if d.FailedClass != string(wecom.ClassAmbiguous) || covered(d, now) {
+		return lane.Admission{}, false
+	}
+	switch d.OnUncertain {
+	case "hold":
+		return lane.Admission{Until: d.ExpiresAt, Reason: domain.WaitHeld}, true
+	case "drop":
+		return lane.Admission{Until: now, Drop: true}, true
+	default:
+		return lane.Admission{}, false
 	}
 }
 

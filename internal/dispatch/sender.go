@@ -77,7 +77,7 @@ func New(cfg Config) *Sender {
 	}
 	s := &Sender{cfg: cfg, clients: map[string]*wecom.Client{}, pacers: map[string]*pacer{}}
 	s.tokens = NewTokens(cfg.Tokens, cfg.Share, s.fetchToken, cfg.Node, cfg.Logger, cfg.OnToken)
-	s.media = &mediaCache{store: cfg.Media, flights: map[string]*sync.Mutex{}}
+	s.media = &mediaCache{store: cfg.Media, flights: map[string]flight{}}
 	s.health = NewHealth(cfg.Health, cfg.Logger)
 	return s
 }
@@ -162,7 +162,7 @@ func (s *Sender) call(ctx context.Context, app domain.App, d *domain.Delivery) (
 	for {
 		token, err := s.tokens.Get(ctx, app, dead)
 		if err != nil {
-			return wecom.SendResult{}, err
+			return wecom.SendResult{}, notSent(err)
 		}
 		body := d.Body
 		if len(d.Media) > 0 {
@@ -179,7 +179,7 @@ func (s *Sender) call(ctx context.Context, app domain.App, d *domain.Delivery) (
 			dead = next
 			continue
 		}
-		if e, ok := errors.AsType[*wecom.Error](err); ok && e.Class == wecom.ClassMedia && len(d.Media) > 0 && d.FailedClass != string(wecom.ClassAmbiguous) && !fresh {
+		if e, ok := errors.AsType[*wecom.Error](err); ok && e.Class == wecom.ClassMedia && len(d.Media) > 0 && d.FailedClass != string(wecom.ClassAmbiguous) && d.FailedClass != domain.FailedReleased && !fresh {
 			// A media id died early. New ids mean new bytes, which is allowed
 			// only while no attempt may have been taken.
 			s.media.drop(ctx, app, d)
@@ -221,7 +221,7 @@ func notSent(err error) error {
 // Recover is part of lane.Sender: the process ended between intent and result.
 func (s *Sender) Recover(d *domain.Delivery, now time.Time) lane.Done {
 	r := domain.Result{At: now, Counted: true, Event: true}
-	r.Attempt = domain.Attempt{Class: string(wecom.ClassAmbiguous), Errmsg: "the gateway stopped before the answer was recorded"}
+	r.Attempt = domain.Attempt{Class: string(wecom.ClassAmbiguous), Duration: max(now.Sub(d.StartedAt), 0), Errmsg: "the gateway stopped before the answer was recorded"}
 	r.Next, r.WaitReason, r.DueAt = afterAmbiguous(d, now)
 	if r.Next == domain.StateQueued && r.WaitReason == domain.WaitBackoff {
 		r.DueAt = now // the stop was the wait

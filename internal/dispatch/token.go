@@ -56,7 +56,7 @@ type Tokens struct {
 }
 
 type holder struct {
-	mu     sync.Mutex // held during a fetch: the single flight
+	flight flight // held during a fetch
 	cur    domain.AccessToken
 	forced []time.Time
 	warned bool
@@ -82,7 +82,7 @@ func (t *Tokens) holder(key string) *holder {
 	defer t.mu.Unlock()
 	h := t.all[key]
 	if h == nil {
-		h = &holder{}
+		h = &holder{flight: newFlight()}
 		t.all[key] = h
 	}
 	return h
@@ -94,8 +94,10 @@ func (t *Tokens) holder(key string) *holder {
 func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, error) {
 	key := tokenKey(app)
 	h := t.holder(key)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := h.flight.take(ctx); err != nil {
+		return "", &wecom.Error{Op: "gettoken", Class: wecom.ClassNotSent, Err: err}
+	}
+	defer h.flight.leave()
 	now := time.Now()
 	if usable(h.cur, dead, now, renewMargin) {
 		return h.cur.Value, nil
@@ -112,6 +114,23 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 	}
 	return t.renew(ctx, app, key, h, dead)
 }
+
+// flight lets one caller at a time through; the others wait no longer than
+// their contexts, which a mutex would not allow.
+type flight chan struct{}
+
+func newFlight() flight { return make(flight, 1) }
+
+func (f flight) take(ctx context.Context) error {
+	select {
+	case f <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f flight) leave() { <-f }
 
 func usable(tok domain.AccessToken, dead string, now time.Time, margin time.Duration) bool {
 	life := tok.ExpiresAt.Sub(tok.FetchedAt)

@@ -45,7 +45,8 @@ type Delivery struct {
 	ExpiresAt   time.Time
 	Body        []byte     // exact JSON for WeCom without the duplicate-check fields; media ids may be "upl:<sha256>"
 	Media       []MediaRef // placeholders in Body that must become media ids before the first attempt
-	DupInterval int        // seconds for enable_duplicate_check, decided at the first attempt; 0 without, -1 undecided
+	DupInterval int        // seconds for enable_duplicate_check, decided at the first attempt: DupWindow, 0 without, -1 undecided
+	DupUntil    time.Time  // when the check of the first attempt ends
 	DupWindow   int        // the scene's duplicate_window in seconds
 	OnUncertain string     // retry, hold, drop
 	Scene       string     // scene key, or empty: scenes share a lane by weight
@@ -62,6 +63,11 @@ type Delivery struct {
 	FinishedAt  time.Time
 	CreatedAt   time.Time
 }
+
+// FailedReleased replaces the class of a held delivery's last attempt once a
+// person has let it go: whether WeCom has it is still not known, but it may be
+// repeated.
+const FailedReleased = "released"
 
 // Handling is what a scene's policy wants of the lane for one delivery. The
 // zero value wants nothing special.

@@ -38,7 +38,8 @@ type Claim struct {
 	Fence       int64 // refused when the lane's fence has moved on
 	Try         int   // the new Tries
 	StartedAt   time.Time
-	DupInterval int    // stored with the row; see Delivery
+	DupInterval int // stored with the row; see Delivery
+	DupUntil    time.Time
 	Body        []byte // nil: unchanged; else the body with its media resolved (Media becomes empty)
 }
 
@@ -98,13 +99,13 @@ type LaneStats struct {
 
 // SentRecord is one past attempt that counts against WeCom's limits.
 type SentRecord struct {
-	DeliveryID  string
-	At          time.Time
-	Body        []byte // without duplicate-check fields
-	Digest      string
-	Handling    Handling
-	DupInterval int
-	Recipients  int
+	DeliveryID string
+	At         time.Time
+	Body       []byte // without duplicate-check fields
+	Digest     string
+	Handling   Handling
+	Counts     bool // WeCom took it or may have: it counts against the limits
+	Recipients int
 }
 
 // MessageFilter selects messages for a list. Zero fields do not filter.

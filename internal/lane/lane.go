@@ -143,7 +143,7 @@ func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (member string, blocked
 }
 
 func ticket(d *domain.Delivery) pace.Ticket {
-	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: d.CreatedAt}
+	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: d.CreatedAt, Expires: d.ExpiresAt}
 }
 
 // openLocked reports whether a slot is free now.

@@ -81,6 +81,7 @@ type Admission struct {
 	Member string            // whose budget is used up; empty: it only waits for the time
 	Later  []string          // members without budget while others have some: divide it
 	All    bool              // nothing of this lane may go before Until
+	Drop   bool              // it must not be repeated: nobody knows whether it arrived
 }
 
 func (a Admission) admitted() bool { return a.Until.IsZero() }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/pace"
 )
 
 // turnBound is how many deliveries one turn of the pump decides about.
@@ -64,6 +65,7 @@ func (l *Lane) sleep(now time.Time) time.Duration {
 	if !l.nextDue.IsZero() {
 		until(l.scanAt())
 	}
+	until(l.room.NextExpiry())
 	if l.pausedLocked(now) {
 		if l.queue.n > 0 {
 			rest = min(rest, sweepEvery)
@@ -96,11 +98,16 @@ func (l *Lane) turn() bool {
 	if !l.e.trusted(now) || !l.refill(now) {
 		return false
 	}
+	over, ok := l.overdue(now)
+	if !ok {
+		return false
+	}
 	roused, ok := l.rouse(now)
 	if !ok {
 		return false
 	}
 	b := l.pick(now, roused)
+	b.expired = append(b.expired, over...)
 	ctx := l.e.ctx
 	if len(b.expired) > 0 {
 		if _, err := l.e.store.Settle(ctx, b.expired); err != nil {
@@ -234,10 +241,7 @@ func (l *Lane) feed(s *stream, now time.Time) bool {
 	for i := range rows {
 		d := &rows[i]
 		if l.room.Has(d.ID) {
-			if !expired(d, now) {
-				continue // it stands in its line, the time in the table was an estimate
-			}
-			l.room.Leave(d.ID)
+			continue // it stands in its line, the time in the table was an estimate
 		}
 		l.pushLocked(*d, false)
 	}
@@ -254,6 +258,48 @@ func (l *Lane) feed(s *stream, now time.Time) bool {
 	return true
 }
 
+// overdue ends those in the lines whose time is over, also while the lane
+// stands still.
+func (l *Lane) overdue(now time.Time) ([]domain.Settlement, bool) {
+	l.mu.Lock()
+	tickets := l.room.Expired(now, turnBound)
+	l.mu.Unlock()
+	if len(tickets) == 0 {
+		return nil, true
+	}
+	rows, err := l.loadOpen(tickets)
+	if err != nil {
+		return nil, l.unread(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []domain.Settlement
+	for _, t := range tickets {
+		l.room.Leave(t.ID)
+		if d, open := rows[t.ID]; open {
+			out = append(out, settlement(d, now))
+		}
+	}
+	return out, true
+}
+
+// loadOpen reads those of the tickets' deliveries that are still open.
+func (l *Lane) loadOpen(tickets []pace.Ticket) (map[string]*domain.Delivery, error) {
+	ids := make([]string, len(tickets))
+	for i := range tickets {
+		ids[i] = tickets[i].ID
+	}
+	rows, err := l.e.store.LoadOpen(l.e.ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*domain.Delivery, len(rows))
+	for i := range rows {
+		out[rows[i].ID] = &rows[i]
+	}
+	return out, nil
+}
+
 // rouse loads the heads of the lines that may move.
 func (l *Lane) rouse(now time.Time) ([]domain.Delivery, bool) {
 	l.mu.Lock()
@@ -264,26 +310,18 @@ func (l *Lane) rouse(now time.Time) ([]domain.Delivery, bool) {
 	}
 	tickets := l.room.Ready(now, n, func(member string) int { return l.e.sender.Free(l.key, member, now) })
 	l.mu.Unlock()
-	ids := make([]string, len(tickets))
-	for i := range tickets {
-		ids[i] = tickets[i].ID
-	}
-	rows, err := l.e.store.LoadOpen(l.e.ctx, ids)
+	rows, err := l.loadOpen(tickets)
 	if err != nil {
 		return nil, l.unread(err)
-	}
-	place := make(map[string]int, len(rows))
-	for i := range rows {
-		place[rows[i].ID] = i
 	}
 	out := make([]domain.Delivery, 0, len(rows))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, id := range ids {
-		if i, open := place[id]; open {
-			out = append(out, rows[i])
+	for _, t := range tickets {
+		if d, open := rows[t.ID]; open {
+			out = append(out, *d)
 		} else {
-			l.room.Leave(id) // cancelled or settled meanwhile
+			l.room.Leave(t.ID) // cancelled or settled meanwhile
 		}
 	}
 	return out, true
@@ -352,6 +390,10 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		d.Tries++
 		d.StartedAt, d.Owner, d.Fence = now, l.e.cfg.Node, l.fence
 		b.claims = append(b.claims, *d)
+	case a.Drop:
+		l.room.Leave(d.ID)
+		delete(l.held, d.ID)
+		b.expired = append(b.expired, domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateUncertain, Reason: "ambiguous", At: now})
 	case a.All:
 		l.pause = Pause{Reason: a.Reason, Until: a.Until}
 		if !parked {
@@ -391,9 +433,8 @@ func (l *Lane) parkLocked(d *domain.Delivery, member string, now time.Time, b *b
 	joined := l.room.Join(member, t, l.e.sender.Next(l.key, member, now, 0))
 	next := l.nextDue
 	l.deferLocked(d, turn, domain.WaitMemberRate, b)
-	if joined { // the room wakes it, the table only if it expires
+	if joined { // the room wakes it, not the table
 		l.nextDue = next
-		l.laterLocked(d.ExpiresAt)
 	}
 }
 
@@ -438,7 +479,6 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 		return true
 	}
 	if m := l.e.sender.Members(&x.Rest); len(m) > 0 && l.room.Join(m[0], ticket(&x.Rest), x.Rest.DueAt) {
-		l.laterLocked(x.Rest.ExpiresAt)
 		return true
 	}
 	l.laterLocked(x.Rest.DueAt)
@@ -453,7 +493,7 @@ func expired(d *domain.Delivery, now time.Time) bool {
 // have been taken is uncertain, not expired: the truth is not known.
 func settlement(d *domain.Delivery, now time.Time) domain.Settlement {
 	s := domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateExpired, Reason: "expired", At: now}
-	if d.FailedClass == "ambiguous" {
+	if d.FailedClass == "ambiguous" || d.FailedClass == domain.FailedReleased {
 		s.Next, s.Reason = domain.StateUncertain, "ambiguous"
 	}
 	return s

@@ -13,7 +13,7 @@ func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
 	for i := range ds {
 		claims[i] = domain.Claim{
 			DeliveryID: ds[i].ID, Lane: l.key, Node: l.e.cfg.Node, Fence: l.fence,
-			Try: ds[i].Tries, StartedAt: ds[i].StartedAt, DupInterval: ds[i].DupInterval,
+			Try: ds[i].Tries, StartedAt: ds[i].StartedAt, DupInterval: ds[i].DupInterval, DupUntil: ds[i].DupUntil,
 		}
 	}
 	granted, err := l.e.store.Claim(ctx, claims)
@@ -50,7 +50,7 @@ func (l *Lane) attempt(d *domain.Delivery) {
 	switch {
 	case expired(d, now): // checked right before the call
 		done.Result = domain.Result{Next: domain.StateExpired, At: now, Attempt: domain.Attempt{Class: "not_sent", Errmsg: "expired before the call"}}
-		if d.FailedClass == "ambiguous" {
+		if d.FailedClass == "ambiguous" || d.FailedClass == domain.FailedReleased {
 			done.Result.Next = domain.StateUncertain
 		}
 	case !l.e.trusted(now): // frozen since the claim: the lane may have a new owner

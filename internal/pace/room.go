@@ -13,6 +13,7 @@ type Ticket struct {
 	ID       string
 	Priority int
 	At       time.Time
+	Expires  time.Time // when it stops waiting; zero: never
 }
 
 func (t Ticket) compare(o Ticket) int {
@@ -34,6 +35,7 @@ func (t Ticket) compare(o Ticket) int {
 type Room struct {
 	max   int
 	n     int
+	next  time.Time // no ticket expires before it; zero: none does
 	lines map[string]*line
 	where map[string]*line // by ticket id
 	wakes lineHeap
@@ -72,7 +74,38 @@ func (r *Room) Join(member string, t Ticket, wake time.Time) bool {
 	l.tickets = slices.Insert(l.tickets, i, t)
 	r.where[t.ID] = l
 	r.n++
+	if !t.Expires.IsZero() && (r.next.IsZero() || t.Expires.Before(r.next)) {
+		r.next = t.Expires
+	}
 	return true
+}
+
+// NextExpiry tells before which moment no ticket expires; zero when none does.
+func (r *Room) NextExpiry() time.Time { return r.next }
+
+// Expired returns at most n tickets whose time is over. They stay until they
+// Leave. It looks at every ticket, but only when one may have expired.
+func (r *Room) Expired(now time.Time, n int) []Ticket {
+	if r.next.IsZero() || now.Before(r.next) {
+		return nil
+	}
+	var out []Ticket
+	next := time.Time{}
+	for _, l := range r.lines {
+		for _, t := range l.tickets {
+			switch {
+			case t.Expires.IsZero():
+			case !t.Expires.After(now) && len(out) < n:
+				out = append(out, t)
+			case next.IsZero() || t.Expires.Before(next):
+				next = t.Expires
+			}
+		}
+	}
+	if len(out) == 0 { // else they are still here, should nobody take them out
+		r.next = next
+	}
+	return out
 }
 
 // Leave takes a ticket out; it reports false when it is not there.

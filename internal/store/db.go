@@ -128,6 +128,15 @@ func mediaJSON(m []domain.MediaRef) string {
 	return string(b)
 }
 
+// dupUntil is the stored form of the duplicate check: the interval is always
+// the delivery's window, so its end says it all.
+func dupUntil(interval int, until time.Time) int64 {
+	if interval <= 0 {
+		return int64(interval)
+	}
+	return micros(until)
+}
+
 func handlingJSON(h domain.Handling) string {
 	if h == (domain.Handling{}) {
 		return ""

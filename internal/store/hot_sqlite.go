@@ -79,7 +79,7 @@ const (
 		type, title, text, priority, state, created_at, send_at, expires_at, finished_at, request, digest_key, merged_into,
 		resend_of, deliveries, recipients) VALUES `
 	insertDelivery = `INSERT OR FAIL INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
-		dup_interval, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
+		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
 		started_at, finished_at, created_at) VALUES `
 	insertRecipient = `INSERT OR IGNORE INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at) VALUES `
 	insertEvents    = `INSERT OR FAIL INTO events (type, message_id, delivery_id, at, data) VALUES `
@@ -144,9 +144,9 @@ func findIdem(ctx context.Context, q querier, keyID, key string) (*domain.IdemKe
 
 const (
 	claimDelivery = `UPDATE deliveries SET state = 'sending', wait_reason = '', owner = ?, fence = ?, tries = ?, started_at = ?,
-		dup_interval = ? WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
+		dup_until = ? WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
 	claimFrozen = `UPDATE deliveries SET state = 'sending', wait_reason = '', owner = ?, fence = ?, tries = ?, started_at = ?,
-		dup_interval = ?, body = ?, media = '' WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
+		dup_until = ?, body = ?, media = '' WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
 )
 
 func (b *sqliteBatch) claim(ctx context.Context, o *op) error {
@@ -162,9 +162,9 @@ func (b *sqliteBatch) claim(ctx context.Context, o *op) error {
 		}
 		var n int64
 		if c.Body == nil {
-			n, err = b.q.exec(ctx, claimDelivery, c.Node, c.Fence, c.Try, micros(c.StartedAt), c.DupInterval, c.DeliveryID, c.Try)
+			n, err = b.q.exec(ctx, claimDelivery, c.Node, c.Fence, c.Try, micros(c.StartedAt), dupUntil(c.DupInterval, c.DupUntil), c.DeliveryID, c.Try)
 		} else {
-			n, err = b.q.exec(ctx, claimFrozen, c.Node, c.Fence, c.Try, micros(c.StartedAt), c.DupInterval, c.Body, c.DeliveryID, c.Try)
+			n, err = b.q.exec(ctx, claimFrozen, c.Node, c.Fence, c.Try, micros(c.StartedAt), dupUntil(c.DupInterval, c.DupUntil), c.Body, c.DeliveryID, c.Try)
 		}
 		if err != nil {
 			return err

@@ -153,7 +153,7 @@ const (
 		SELECT 1 FROM lanes l WHERE l.key = lane AND l.owner <> '' AND l.owner <> $1 AND l.lease_until > $2)`
 )
 
-const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_interval,
+const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_until,
 	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at, merged_into`
 
 // scanDelivery reads deliveryColumns, and what follows them into more.
@@ -162,13 +162,19 @@ func scanDelivery(r rows) (domain.Delivery, error) { return scanDeliveryAnd(r) }
 func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
 	var state, wait, media, handling string
 	var priority int
-	var due, expires, started, done, created int64
+	var due, expires, started, done, created, dup int64
 	err = r.Scan(append([]any{
-		&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &d.DupInterval,
+		&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &dup,
 		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created, &d.MergedInto,
 	}, more...)...)
 	if err != nil {
 		return d, err
+	}
+	switch {
+	case dup < 0:
+		d.DupInterval = -1
+	case dup > 0:
+		d.DupInterval, d.DupUntil = d.DupWindow, moment(dup)
 	}
 	d.Priority, d.State, d.WaitReason = domain.Priority(priority), domain.State(state), domain.WaitReason(wait)
 	d.DueAt, d.ExpiresAt, d.StartedAt, d.FinishedAt, d.CreatedAt = moment(due), moment(expires), moment(started), moment(done), moment(created)

@@ -74,7 +74,7 @@ func (in *inserts) add(sub *domain.Submission) {
 	for i := range sub.Deliveries {
 		d := &sub.Deliveries[i]
 		in.deliveries.row(d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason), micros(d.DueAt),
-			micros(d.ExpiresAt), orEmpty(d.Body), mediaJSON(d.Media), d.DupInterval, d.DupWindow, d.OnUncertain, d.Scene, d.Digest,
+			micros(d.ExpiresAt), orEmpty(d.Body), mediaJSON(d.Media), dupUntil(d.DupInterval, d.DupUntil), d.DupWindow, d.OnUncertain, d.Scene, d.Digest,
 			handlingJSON(d.Handling), d.Recipients, d.Tries,
 			d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
 			nullable[int64](finished(d.State, d.FinishedAt, d.CreatedAt)), micros(d.CreatedAt))
@@ -93,7 +93,7 @@ const (
 		$8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[], $16::bigint[],
 		$17::bigint[], $18::bigint[], $19::bytea[], $20::text[], $21::text[], $22::text[], $23::bigint[], $24::bigint[])`
 	pgInsertDeliveries = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
-		dup_interval, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
+		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
 		started_at, finished_at, created_at) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[],
 		$6::text[], $7::bigint[], $8::bigint[], $9::bytea[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[],
 		$15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], $22::bigint[], $23::bigint[],

@@ -25,7 +25,7 @@ func (s *Store) Release(ctx context.Context, messageID, by string) (lanes []stri
 			return err
 		}
 		now := time.Now()
-		if _, err := q.exec(ctx, `UPDATE deliveries SET wait_reason = '', due_at = $2`+heldOf, messageID, micros(now)); err != nil {
+		if _, err := q.exec(ctx, `UPDATE deliveries SET wait_reason = '', failed_class = 'released', due_at = $2`+heldOf, messageID, micros(now)); err != nil {
 			return err
 		}
 		return released(ctx, q, int64(len(lanes)), messageID, releasedData("send", by), now)

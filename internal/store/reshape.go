@@ -11,7 +11,7 @@ import (
 // its lane has a newer fence.
 func (s *Store) Split(ctx context.Context, x domain.Split) error {
 	const (
-		narrow = `UPDATE deliveries SET body = $1, recipients = $2, digest = $3, dup_interval = $4
+		narrow = `UPDATE deliveries SET body = $1, recipients = $2, digest = $3, dup_until = $4
 			WHERE id = $5 AND state IN ('queued', 'scheduled') AND tries = 0`
 		move  = `UPDATE recipients SET delivery_id = $1 WHERE message_id = $2 AND delivery_id = $3 AND kind = 'user' AND rkey `
 		count = `UPDATE messages SET deliveries = deliveries + 1 WHERE id = $1`
@@ -25,7 +25,7 @@ func (s *Store) Split(ctx context.Context, x domain.Split) error {
 		if err := s.ownLane(ctx, q, x.Lane, x.Fence); err != nil {
 			return err
 		}
-		n, err := q.exec(ctx, narrow, first.Body, first.Recipients, first.Digest, first.DupInterval, first.ID)
+		n, err := q.exec(ctx, narrow, first.Body, first.Recipients, first.Digest, dupUntil(first.DupInterval, first.DupUntil), first.ID)
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ const (
 		deliveries, recipients) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
 		$22, $23, $24)`
 	insertOneDelivery = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
-		dup_interval, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
+		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
 		started_at, finished_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
 		$19, $20, $21, $22, $23, $24, $25)`
 	insertOneRecipient = `INSERT INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at)
@@ -161,7 +161,7 @@ func messageRow(m *domain.Message) []any {
 func deliveryRow(d *domain.Delivery) []any {
 	return []any{
 		d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason), micros(d.DueAt), micros(d.ExpiresAt),
-		orEmpty(d.Body), mediaJSON(d.Media), d.DupInterval, d.DupWindow, d.OnUncertain, d.Scene, d.Digest, handlingJSON(d.Handling),
+		orEmpty(d.Body), mediaJSON(d.Media), dupUntil(d.DupInterval, d.DupUntil), d.DupWindow, d.OnUncertain, d.Scene, d.Digest, handlingJSON(d.Handling),
 		d.Recipients, d.Tries, d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
 		finished(d.State, d.FinishedAt, d.CreatedAt), micros(d.CreatedAt),
 	}

@@ -7,15 +7,19 @@ import (
 	"hongyan/internal/domain"
 )
 
-// EachSent tells of the calls of a lane that WeCom took or may have taken since
-// a moment, newest first, at most 200,000, and reports whether there were more.
+// EachSent tells of the calls of a lane since a moment that WeCom took or may
+// have taken, and of those it refused whose delivery has another try coming;
+// each with the time of its end, newest first, at most 200,000. It reports
+// whether there were more.
 // The record and its body are valid only during the call.
 func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error) {
 	const (
 		most  = 200_000
-		query = `SELECT a.delivery_id, a.started_at, d.body, d.digest, d.handling, d.dup_interval, d.recipients
+		query = `SELECT a.delivery_id, a.started_at + a.duration, d.body, d.digest, d.handling, d.recipients,
+			a.class IN ('ok', 'ambiguous')
 			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-			WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous') ORDER BY a.started_at DESC LIMIT $3`
+			WHERE a.lane = $1 AND a.started_at >= $2 AND (a.class IN ('ok', 'ambiguous') OR d.finished_at IS NULL)
+			ORDER BY a.started_at DESC LIMIT $3`
 	)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -29,7 +33,7 @@ func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell
 		var x domain.SentRecord
 		var at int64
 		var handling string
-		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Digest, &handling, &x.DupInterval, &x.Recipients); err != nil {
+		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Digest, &handling, &x.Recipients, &x.Counts); err != nil {
 			break
 		}
 		if x.Handling, err = parseJSON[domain.Handling](handling); err != nil {

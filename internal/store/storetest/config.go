@@ -282,7 +282,7 @@ func laneStats(t *testing.T, open Opener) {
 	})
 	require.NoError(t, err)
 	require.False(t, more)
-	require.Equal(t, []domain.SentRecord{{DeliveryID: d.ID, At: c.StartedAt, Body: d.Body, Recipients: 1}}, sent)
+	require.Equal(t, []domain.SentRecord{{DeliveryID: d.ID, At: c.StartedAt.Add(12 * time.Millisecond), Body: d.Body, Recipients: 1, Counts: true}}, sent)
 	n, err := s.SentPersons(ctx, d.Lane, time.Now().Add(-time.Minute))
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)

@@ -84,7 +84,7 @@ func messageLife(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	c := ClaimOf(d, "n1", l.Fence)
-	c.Body, c.DupInterval = []byte(`{"frozen":1}`), 1800
+	c.Body, c.DupInterval, c.DupUntil = []byte(`{"frozen":1}`), 1800, c.StartedAt.Add(30*time.Minute)
 	require.Equal(t, []bool{true}, claim(t, s, c))
 	require.Equal(t, []bool{false}, claim(t, s, c), "a second claim of the same try")
 	v, err = s.FindMessage(ctx, m.ID)

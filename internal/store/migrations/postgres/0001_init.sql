@@ -54,7 +54,7 @@ CREATE TABLE deliveries (
     expires_at   BIGINT NOT NULL,
     body         BYTEA NOT NULL,
     media        TEXT COLLATE "C" NOT NULL,
-    dup_interval BIGINT NOT NULL,
+    dup_until    BIGINT NOT NULL, -- -1 undecided, 0 without the check
     dup_window   BIGINT NOT NULL,
     on_uncertain TEXT COLLATE "C" NOT NULL,
     scene        TEXT COLLATE "C" NOT NULL,

@@ -55,7 +55,7 @@ CREATE TABLE deliveries (
     expires_at   INTEGER NOT NULL,
     body         BLOB NOT NULL,
     media        TEXT NOT NULL,
-    dup_interval INTEGER NOT NULL,
+    dup_until    INTEGER NOT NULL, -- -1 undecided, 0 without the check
     dup_window   INTEGER NOT NULL,
     on_uncertain TEXT NOT NULL,
     scene        TEXT NOT NULL,

@@ -1,0 +1,443 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/catalog"
+	"hongyan/internal/digest"
+	"hongyan/internal/dispatch"
+	"hongyan/internal/domain"
+	"hongyan/internal/intake"
+	"hongyan/internal/lane"
+	"hongyan/internal/plan"
+	"hongyan/internal/scene"
+	"hongyan/internal/seal"
+	"hongyan/internal/store"
+	"hongyan/sandbox"
+)
+
+// bubble is the product on virtual time: a real SQLite store, the real lanes,
+// pacing and senders of one or more nodes, and the sandbox behind a wire of
+// its own. It must be made inside synctest.Test. An hour takes as long as the
+// work in it.
+type bubble struct {
+	t     *testing.T
+	store *store.Store
+	wecom *sandbox.Server
+	wire  *wire
+	ids   *domain.IDs
+	began time.Time
+	nodes []*node
+}
+
+// node is one gateway without its listeners.
+type node struct {
+	name    string
+	gate    *gate
+	engine  *lane.Engine
+	sender  *dispatch.Sender
+	catalog *catalog.Catalog
+	intake  *intake.Intake
+	dead    bool
+}
+
+func newBubble(t *testing.T, opt sandbox.Options) *bubble {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "hongyan-bubble-")
+	require.NoError(t, err)
+	ring, _, err := seal.Generate()
+	require.NoError(t, err)
+	s, err := store.Open(t.Context(), store.Config{DataDir: dir, Node: "bubble", Seal: ring})
+	require.NoError(t, err)
+	if opt.MembersPattern == nil {
+		opt.MembersPattern = loadMembers
+	}
+	opt.LedgerSize, opt.LedgerBytes = 200_000, 1<<30
+	b := &bubble{t: t, store: s, wecom: sandbox.New(opt), ids: &domain.IDs{}, began: time.Now()}
+	b.wire = &wire{to: b.wecom, seen: map[uint64]uint64{}}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return b
+}
+
+// memory is a folder without a disk behind it, where there is one: nothing
+// here is about power cuts.
+func memory() string {
+	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// close ends everything; a bubble must not end with goroutines in it.
+func (b *bubble) close() {
+	for _, n := range b.nodes {
+		b.kill(n)
+	}
+	time.Sleep(time.Minute) // calls in flight end
+	b.wecom.Close()
+	require.NoError(b.t, b.store.Close())
+	synctest.Wait()
+}
+
+// start adds a node.
+func (b *bubble) start(name string) *node {
+	b.t.Helper()
+	ctx := context.WithoutCancel(b.t.Context())
+	n := &node{name: name, gate: newGate(b.store)}
+	log := slog.New(slog.NewTextHandler(testLog{b.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	n.catalog = catalog.New(catalog.Config{Store: b.store, CheckScene: scene.Check})
+	require.NoError(b.t, n.catalog.Refresh(ctx))
+	scenes := scene.New(n.catalog)
+	n.sender = dispatch.New(dispatch.Config{
+		Apps: n.catalog, History: b.store, Tokens: b.store, Media: b.store, Health: b.store, IDs: b.ids, Node: name, Logger: log,
+		Transport: func(domain.App) (*http.Client, error) { return &http.Client{Transport: b.wire}, nil },
+	})
+	follow := &intake.Follow{}
+	n.engine = lane.New(lane.Config{
+		Node: name, Logger: log, Weight: n.catalog.Weight, OnFinal: follow.Finished,
+		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids}), Notices: n.gate.heard,
+	}, n.gate, n.sender)
+	n.gate.others = func(x domain.Notice) {
+		for _, o := range b.nodes {
+			if o != n {
+				select {
+				case o.gate.heard <- x:
+				default:
+				}
+			}
+		}
+	}
+	n.intake = intake.New(intake.Config{
+		Store: b.store, Lanes: n.engine, Apps: n.catalog, Scenes: scenes, Planner: plan.New(n.catalog, b.ids), IDs: b.ids, Follow: follow,
+	})
+	b.nodes = append(b.nodes, n)
+	require.NoError(b.t, n.engine.Start(ctx))
+	return n
+}
+
+// kill ends a node as kill -9 does: nothing that it still thinks reaches the
+// database.
+func (b *bubble) kill(n *node) {
+	if n.dead {
+		return
+	}
+	n.dead = true
+	n.gate.close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = n.engine.Stop(ctx)
+	for i, o := range b.nodes {
+		if o == n {
+			b.nodes = append(b.nodes[:i:i], b.nodes[i+1:]...)
+			break
+		}
+	}
+}
+
+// app saves an app.
+func (n *node) app(t *testing.T, key string, edit func(a *domain.App)) {
+	t.Helper()
+	a := domain.App{Key: key, CorpID: sandbox.DevCorpID, AgentID: sandbox.DevAgentID, BaseURL: "http://wecom.bubble"}
+	if edit != nil {
+		edit(&a)
+	}
+	raw, err := json.Marshal(a)
+	require.NoError(t, err)
+	_, _, err = n.catalog.PutResource(t.Context(), domain.Resource{
+		Kind: domain.ResourceApp, Key: key, Spec: raw, Secrets: map[string]string{"secret": sandbox.DevSecret},
+	}, -1, "")
+	require.NoError(t, err)
+}
+
+// scene saves a scene with a text that shows data.text.
+func (n *node) scene(t *testing.T, key string, p domain.Policy) {
+	t.Helper()
+	_, _, err := n.catalog.PutScene(t.Context(), domain.Scene{
+		Key: key, Title: key, App: "ops", Policy: p, Content: json.RawMessage(`{"type":"text","text":{"content":"{{ .data.text }}"}}`),
+	}, -1, "")
+	require.NoError(t, err)
+}
+
+var anybody = domain.Caller{KeyID: "key_sim", Scopes: []string{domain.ScopeAdmin}}
+
+// request is a message of a scene to users.
+func request(scene, text string, users ...string) domain.SendRequest {
+	data, _ := json.Marshal(map[string]string{"text": text})
+	return domain.SendRequest{Scene: &domain.SceneRef{Key: scene}, Data: data, To: domain.To{Users: users}}
+}
+
+// submit accepts messages in batches and returns their ids.
+func (n *node) submit(t *testing.T, reqs ...domain.SendRequest) []string {
+	t.Helper()
+	var ids []string
+	for len(reqs) > 0 {
+		part := reqs[:min(len(reqs), 1000)]
+		reqs = reqs[len(part):]
+		items, _, err := n.intake.SubmitBatch(context.WithoutCancel(t.Context()), anybody, part, domain.SubmitOptions{})
+		require.NoError(t, err)
+		for i := range items {
+			require.Nil(t, items[i].Err)
+			ids = append(ids, items[i].Accepted.ID)
+		}
+	}
+	return ids
+}
+
+// drained waits until no delivery is open.
+func (b *bubble) drained(limit time.Duration) {
+	b.t.Helper()
+	for end := time.Now().Add(limit); ; time.Sleep(time.Second) {
+		stats, err := b.store.LaneStats(b.t.Context())
+		require.NoError(b.t, err)
+		open := int64(0)
+		for _, s := range stats {
+			open += s.Depth
+		}
+		if open == 0 {
+			return
+		}
+		require.True(b.t, time.Now().Before(end), "%d deliveries are still open after %s: %+v", open, limit, stats)
+	}
+}
+
+// gate stands between a node and the database: closed, the node is dead.
+type gate struct {
+	*store.Store
+	dead   atomic.Bool
+	mu     sync.Mutex
+	frozen chan struct{} // closed when the node may go on; nil: it runs
+	heard  chan domain.Notice
+	others func(domain.Notice)
+}
+
+var errDead = errors.New("this node is dead")
+
+func newGate(s *store.Store) *gate { return &gate{Store: s, heard: make(chan domain.Notice, 64)} }
+
+func (g *gate) close() {
+	g.dead.Store(true)
+	g.thaw()
+}
+
+// freeze stops the node where it next touches the database, as SIGSTOP does.
+func (g *gate) freeze() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.frozen == nil {
+		g.frozen = make(chan struct{})
+	}
+}
+
+func (g *gate) thaw() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.frozen != nil {
+		close(g.frozen)
+		g.frozen = nil
+	}
+}
+
+func (g *gate) pass() error {
+	g.mu.Lock()
+	wait := g.frozen
+	g.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+	if g.dead.Load() {
+		return errDead
+	}
+	return nil
+}
+
+func (g *gate) Claim(ctx context.Context, c []domain.Claim) ([]bool, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.Store.Claim(ctx, c)
+}
+
+func (g *gate) Finish(ctx context.Context, r []domain.Result) ([]bool, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.Store.Finish(ctx, r)
+}
+
+func (g *gate) Defer(ctx context.Context, d []domain.Deferral) error {
+	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Defer(ctx, d) }))
+}
+
+func (g *gate) Settle(ctx context.Context, s []domain.Settlement) ([]bool, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.Store.Settle(ctx, s)
+}
+
+func (g *gate) Split(ctx context.Context, x domain.Split) error {
+	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Split(ctx, x) }))
+}
+
+func (g *gate) Merge(ctx context.Context, x domain.Merge) error {
+	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Merge(ctx, x) }))
+}
+
+func (g *gate) AcquireLane(ctx context.Context, key, node string, lease time.Duration) (domain.LaneLease, bool, error) {
+	if err := g.pass(); err != nil {
+		return domain.LaneLease{}, false, err
+	}
+	return g.Store.AcquireLane(ctx, key, node, lease)
+}
+
+func (g *gate) RenewLanes(ctx context.Context, node string, lease time.Duration) ([]domain.HeldLane, error) {
+	if err := g.pass(); err != nil {
+		return nil, err
+	}
+	return g.Store.RenewLanes(ctx, node, lease)
+}
+
+func (g *gate) HandOver(ctx context.Context, key, node string, fence int64, to string, lease time.Duration) error {
+	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.HandOver(ctx, key, node, fence, to, lease) }))
+}
+
+func (g *gate) Leave(ctx context.Context, node string) error {
+	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Leave(ctx, node) }))
+}
+
+func (g *gate) Notify(_ context.Context, n domain.Notice) error {
+	if g.pass() == nil {
+		g.others(n)
+	}
+	return nil
+}
+
+func (g *gate) unlessDead(f func() error) error {
+	if g.dead.Load() {
+		return nil
+	}
+	return f()
+}
+
+// wire is the network to WeCom: it takes time and can fail. What happens to a
+// call follows from its bytes and how often they came, not from the order in
+// which goroutines run.
+type wire struct {
+	to   http.Handler
+	mu   sync.Mutex
+	seen map[uint64]uint64
+	roll func(dice *rand.Rand) (wireFault, time.Duration) // nil: 20 ms and no fault
+}
+
+// wireFault is what happens to one call.
+type wireFault int
+
+const (
+	wireOK     wireFault = iota
+	wireRefuse           // nothing reaches WeCom
+	wireLose             // WeCom takes it, the answer is lost
+	wireDrop             // written, and never seen by WeCom
+)
+
+func (w *wire) set(roll func(dice *rand.Rand) (wireFault, time.Duration)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.roll = roll
+}
+
+func (w *wire) fate(url string, body []byte) (wireFault, time.Duration) {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(url))
+	_, _ = h.Write(body)
+	key := h.Sum64()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen[key]++
+	if w.roll == nil {
+		return wireOK, 20 * time.Millisecond
+	}
+	return w.roll(rand.New(rand.NewPCG(key, w.seen[key])))
+}
+
+// RoundTrip is part of http.RoundTripper.
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	trace := httptrace.ContextClientTrace(req.Context())
+	var body []byte
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+		_ = req.Body.Close()
+	}
+	fault, d := w.fate(req.URL.Path, body)
+	if fault == wireRefuse {
+		return nil, errors.New("connection refused")
+	}
+	if trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	if trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
+	}
+	time.Sleep(d / 2)
+	if fault == wireDrop {
+		return nil, errors.New("connection reset")
+	}
+	in := httptest.NewRequest(req.Method, req.URL.String(), bytes.NewReader(body))
+	in.Header, in.RemoteAddr = req.Header.Clone(), "127.0.0.1:1"
+	rec := httptest.NewRecorder()
+	w.to.ServeHTTP(rec, in)
+	time.Sleep(d - d/2)
+	if fault == wireLose {
+		return nil, errors.New("connection reset")
+	}
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	return rec.Result(), nil
+}
+
+// outcome gathers what members saw.
+type outcome struct {
+	seen    map[string]int         // by text
+	at      map[string][]time.Time // by member
+	dropped int64
+}
+
+func (b *bubble) outcome() outcome {
+	o := outcome{seen: map[string]int{}, at: map[string][]time.Time{}, dropped: b.wecom.Counts().Dropped}
+	for _, e := range b.wecom.Ledger() {
+		if e.Duplicate {
+			continue
+		}
+		var c struct{ Content string }
+		_ = json.Unmarshal(e.Content, &c)
+		for _, u := range e.Users {
+			o.seen[fmt.Sprintf("%s→%s", c.Content, u)]++
+			o.at[u] = append(o.at[u], e.At)
+		}
+	}
+	return o
+}
+
+func jsonInto(raw []byte, v any) error { return json.Unmarshal(raw, v) }

@@ -1,0 +1,182 @@
+package app_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+func p95(waits []time.Duration) time.Duration {
+	slices.Sort(waits)
+	return waits[len(waits)*95/100]
+}
+
+// TestR25_Storm sends far more to one member than the limits allow, beside
+// much to many: nothing is dropped, hardly a slot is wasted, nobody else waits.
+func TestR25_Storm(t *testing.T) {
+	for _, window := range []sandbox.Window{sandbox.WindowSliding, sandbox.WindowCalendar} {
+		t.Run(string(window), func(t *testing.T) {
+			const one, many, people = 1000, 20_000, 5000
+			crowd := func(t *testing.T, storm bool) (time.Duration, outcome) {
+				var wait time.Duration
+				var o outcome
+				synctest.Test(t, func(t *testing.T) {
+					b := newBubble(t, sandbox.Options{Window: window, Accounts: -1})
+					defer b.close()
+					n := b.start("n1")
+					n.app(t, "ops", nil)
+					n.scene(t, "crowd", domain.Policy{})
+					n.scene(t, "storm", domain.Policy{})
+					began := time.Now()
+					if storm {
+						var reqs []domain.SendRequest
+						for i := range one {
+							reqs = append(reqs, request("storm", fmt.Sprintf("storm %d", i), "load-999999"))
+						}
+						n.submit(t, reqs...)
+					}
+					var reqs []domain.SendRequest
+					for i := range scaled(many) {
+						reqs = append(reqs, request("crowd", fmt.Sprintf("crowd %d", i), fmt.Sprintf("load-%d", i%people)))
+					}
+					n.submit(t, reqs...)
+					b.drained(3 * time.Hour)
+					o = b.outcome()
+					var waits []time.Duration
+					for u, at := range o.at {
+						if u == "load-999999" {
+							continue
+						}
+						for _, x := range at {
+							waits = append(waits, x.Sub(began))
+						}
+					}
+					wait = p95(waits)
+					if !storm {
+						return
+					}
+					victim := o.at["load-999999"]
+					require.Len(t, victim, one)
+					took := victim[len(victim)-1].Sub(began)
+					slots := 30 * (1 + int(took/time.Minute))
+					t.Logf("the last of %d arrived after %s, %.1f %% of the slots were used", one, took, 100*float64(one)/float64(slots))
+					require.GreaterOrEqual(t, float64(one)/float64(slots), 0.97, "slots used")
+				})
+				return wait, o
+			}
+			calm, o := crowd(t, false)
+			require.Zero(t, o.dropped)
+			stormy, o := crowd(t, true)
+			require.Zero(t, o.dropped, "WeCom dropped nothing")
+			require.Len(t, o.seen, one+scaled(many), "everything arrived, once")
+			for k, c := range o.seen {
+				require.Equal(t, 1, c, k)
+			}
+			t.Logf("p95 wait of the others: %s without the storm, %s with it", calm, stormy)
+			require.LessOrEqual(t, stormy.Seconds()/calm.Seconds(), 1.2)
+		})
+	}
+}
+
+// TestR27_Fairness queues a campaign before an urgent message and a normal one
+// of another scene.
+func TestR27_Fairness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "campaign", domain.Policy{Priority: "low"})
+		n.scene(t, "bulk", domain.Policy{})
+		n.scene(t, "alert", domain.Policy{Priority: "urgent"})
+		n.scene(t, "order", domain.Policy{})
+		campaign := func(scene string) {
+			var reqs []domain.SendRequest
+			for i := range scaled(50_000) {
+				reqs = append(reqs, request(scene, fmt.Sprintf("%s %d", scene, i), fmt.Sprintf("load-%d", i)))
+			}
+			n.submit(t, reqs...)
+		}
+		arrives := func(text, user string) time.Duration {
+			began := time.Now()
+			for end := began.Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+				for _, e := range b.wecom.Ledger() {
+					if strings.Contains(string(e.Content), text) {
+						return e.At.Sub(began)
+					}
+				}
+			}
+			require.Fail(t, text+" did not arrive")
+			return 0
+		}
+		campaign("campaign")
+		n.submit(t, request("alert", "the house burns", "load-1000001"))
+		require.LessOrEqual(t, arrives("the house burns", ""), time.Second)
+
+		campaign("bulk") // same priority as orders
+		var waits []time.Duration
+		for i := range 20 {
+			text := fmt.Sprintf("order number %d.", i)
+			n.submit(t, request("order", text, "load-2000001"))
+			waits = append(waits, arrives(text, ""))
+		}
+		require.LessOrEqual(t, p95(waits), 5*time.Second)
+		t.Logf("p95 of another scene beside a campaign: %s", p95(waits))
+	})
+}
+
+// TestDigestStorm raises 500 alerts in 10 seconds for people on call.
+func TestDigestStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Key: "{{ .data.text | truncate 4 }}", Window: "60s", First: "now"}})
+		var ids []string
+		for i := range 500 {
+			ids = append(ids, n.submit(t, request("alert", fmt.Sprintf("disk %d is full", i), "load-1", "load-2"))...)
+			time.Sleep(20 * time.Millisecond)
+		}
+		b.drained(10 * time.Minute)
+		o := b.outcome()
+		require.Len(t, o.at["load-1"], 2, "the first at once, one digest: %v", o.at["load-1"])
+		require.Len(t, o.at["load-2"], 2)
+		require.WithinDuration(t, b.began, o.at["load-1"][0], time.Second)
+		merged := map[string]int{}
+		for i, id := range ids {
+			v, err := b.store.FindMessage(t.Context(), id)
+			require.NoError(t, err)
+			if i == 0 {
+				require.Equal(t, domain.StateSent, v.State)
+				continue
+			}
+			require.Equal(t, domain.StateMerged, v.State, "message %d", i)
+			merged[v.Message.MergedInto]++
+		}
+		require.Len(t, merged, 1)
+		for id, count := range merged {
+			require.Equal(t, 499, count)
+			v, err := b.store.FindMessage(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, domain.StateSent, v.State)
+			require.Equal(t, "digest", v.Message.Source)
+		}
+	})
+}
+
+// scaled makes big numbers smaller where they only cost time.
+func scaled(n int) int {
+	if testing.Short() || raceEnabled {
+		return n / 10
+	}
+	return n
+}
