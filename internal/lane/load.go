@@ -1,0 +1,168 @@
+package lane
+
+import (
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/pace"
+)
+
+// refill reads due rows from the table where memory does not have them all. It
+// reports false when the table cannot be read.
+func (l *Lane) refill(now time.Time) bool {
+	l.mu.Lock()
+	for {
+		d, due := l.later.due(now)
+		if !due {
+			break
+		}
+		l.queue.push(d, true)
+	}
+	scan := l.rescan || (!l.nextDue.IsZero() && !l.scanAt().After(now))
+	if scan {
+		l.rescan, l.nextDue, l.scanned = false, time.Time{}, now
+	}
+	l.mu.Unlock()
+	if scan {
+		streams, err := l.e.store.Streams(l.e.ctx, l.key, now)
+		if err != nil {
+			return l.unread(err)
+		}
+		l.mu.Lock()
+		for _, x := range streams {
+			if !x.NextDue.IsZero() {
+				l.laterLocked(x.NextDue)
+			}
+			if x.FirstDue.After(now) {
+				continue
+			}
+			if s := l.queue.stream(streamKey{x.Priority, x.Scene}); !s.more {
+				s.more, s.after = true, domain.DueAfter{}
+			}
+		}
+		l.mu.Unlock()
+	}
+	for {
+		l.mu.Lock()
+		hungry := l.queue.hungry()
+		l.mu.Unlock()
+		if len(hungry) == 0 {
+			return true
+		}
+		for _, s := range hungry {
+			// Not at the turn's time: what came in since then is due as well,
+			// and nobody else would look for it.
+			if !l.feed(s, time.Now()) {
+				return false
+			}
+		}
+	}
+}
+
+func (l *Lane) unread(err error) bool {
+	if l.e.ctx.Err() == nil {
+		l.e.cfg.Logger.Error("lane not read", "lane", l.key, "error", err)
+	}
+	l.mu.Lock()
+	l.rescan = true
+	l.mu.Unlock()
+	l.retryLater(time.Now())
+	return false
+}
+
+// feed takes the next rows of a stream from the table. Only the pump calls it.
+func (l *Lane) feed(s *stream, now time.Time) bool {
+	rows, err := l.e.store.LoadStream(l.e.ctx, l.key, s.key.priority, s.key.scene, now, s.after, streamLoad)
+	if err != nil {
+		return l.unread(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range rows {
+		d := &rows[i]
+		if l.room.Has(d.ID) {
+			continue // it stands in its line, the time in the table was an estimate
+		}
+		l.pushLocked(*d, false)
+	}
+	if n := len(rows); n > 0 {
+		s.after = domain.DueAfter{Due: rows[n-1].DueAt, ID: rows[n-1].ID}
+	}
+	if len(rows) < streamLoad {
+		s.more, s.after = s.again, domain.DueAfter{}
+		s.again = false
+		if len(s.list) == 0 && !s.more {
+			delete(l.queue.streams, s.key)
+		}
+	}
+	return true
+}
+
+// overdue ends those in the lines whose time is over, also while the lane
+// stands still.
+func (l *Lane) overdue(now time.Time) ([]domain.Settlement, bool) {
+	l.mu.Lock()
+	tickets := l.room.Expired(now, turnBound)
+	l.mu.Unlock()
+	if len(tickets) == 0 {
+		return nil, true
+	}
+	rows, err := l.loadOpen(tickets)
+	if err != nil {
+		return nil, l.unread(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []domain.Settlement
+	for _, t := range tickets {
+		l.room.Leave(t.ID)
+		if d, open := rows[t.ID]; open {
+			out = append(out, settlement(d, now))
+		}
+	}
+	return out, true
+}
+
+// loadOpen reads those of the tickets' deliveries that are still open.
+func (l *Lane) loadOpen(tickets []pace.Ticket) (map[string]*domain.Delivery, error) {
+	ids := make([]string, len(tickets))
+	for i := range tickets {
+		ids[i] = tickets[i].ID
+	}
+	rows, err := l.e.store.LoadOpen(l.e.ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*domain.Delivery, len(rows))
+	for i := range rows {
+		out[rows[i].ID] = &rows[i]
+	}
+	return out, nil
+}
+
+// rouse loads the heads of the lines that may move.
+func (l *Lane) rouse(now time.Time) ([]domain.Delivery, bool) {
+	l.mu.Lock()
+	n := min(l.width.Now()-l.flying, turnBound)
+	if next, some := l.room.NextWake(); !some || next.After(now) || n <= 0 || !l.openLocked(now) {
+		l.mu.Unlock()
+		return nil, true
+	}
+	tickets := l.room.Ready(now, n, func(member string) int { return l.e.sender.Free(l.key, member, now) })
+	l.mu.Unlock()
+	rows, err := l.loadOpen(tickets)
+	if err != nil {
+		return nil, l.unread(err)
+	}
+	out := make([]domain.Delivery, 0, len(rows))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range tickets {
+		if d, open := rows[t.ID]; open {
+			out = append(out, *d)
+		} else {
+			l.room.Leave(t.ID) // cancelled or settled meanwhile
+		}
+	}
+	return out, true
+}
