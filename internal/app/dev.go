@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ const devKeyFile = "key"
 // Dev runs gateway and sandbox in one process, seeded, and prints what to try.
 // The data stays in cfg.DataDir between runs; fresh starts over.
 func Dev(ctx context.Context, cfg config.Config, fresh bool, out, stderr io.Writer) error {
+	defer runtime.KeepAlive(heapBallast())
 	if fresh {
 		if err := removeDevData(cfg.DataDir); err != nil {
 			return err

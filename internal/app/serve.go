@@ -32,6 +32,7 @@ func Version() string {
 // Serve runs the gateway until ctx ends, then drains: /readyz fails, the
 // listener stops accepting, calls in flight finish.
 func Serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
+	defer runtime.KeepAlive(heapBallast())
 	log := newLogger(cfg, stderr)
 	for _, w := range cfg.Warnings {
 		log.Warn("setting looks wrong", "detail", w)
@@ -45,7 +46,6 @@ func Serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 
 // run serves a until ctx ends. announce, if any, is called once it is ready.
 func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.Context) error) (err error) {
-	defer runtime.KeepAlive(heapBallast())
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
