@@ -62,13 +62,14 @@ func TestSendThatWaitsReturnsTheMessage(t *testing.T) {
 			answer(w, http.StatusBadRequest, `{}`)
 			return
 		}
-		answer(w, http.StatusOK, `{"id":"msg_1","state":"partial","recipients":{"total":2,"accepted":1,"failed":1},"deliveries":[{"id":"dlv_1","attempts":[{"n":1,"duration_ms":2.5,"explain":{"zh":"好"}}]}],"extra":1}`)
+		answer(w, http.StatusOK, `{"id":"msg_1","state":"partial","recipients":{"total":2,"accepted":1,"failed":1},"deliveries":[{"id":"dlv_1","attempts":[{"n":1,"duration_ms":2.5,"explain":"好"}]}],"extra":1}`)
 	})
 	s, err := c.Send(t.Context(), client.SendRequest{Scene: 12}, client.SendOptions{Wait: 5 * time.Second})
 	require.NoError(t, err)
 	require.NotNil(t, s.Message)
 	require.True(t, s.Message.Final())
 	require.Equal(t, 1, s.Deliveries)
+	require.Equal(t, "好", s.Message.Deliveries[0].Attempts[0].Explain)
 	require.Contains(t, string(s.Message.Raw), `"extra":1`)
 }
 

@@ -252,15 +252,15 @@ type Delivery struct {
 
 // Attempt is one call to WeCom.
 type Attempt struct {
-	N          int             `json:"n"`
-	Node       string          `json:"node,omitempty"`
-	StartedAt  string          `json:"started_at"`
-	DurationMS float64         `json:"duration_ms"`
-	Class      string          `json:"class"`
-	HTTPStatus int             `json:"http_status"`
-	Errcode    int             `json:"errcode"`
-	Errmsg     string          `json:"errmsg,omitempty"`
-	Explain    json.RawMessage `json:"explain,omitempty"`
+	N          int     `json:"n"`
+	Node       string  `json:"node,omitempty"`
+	StartedAt  string  `json:"started_at"`
+	DurationMS float64 `json:"duration_ms"`
+	Class      string  `json:"class"`
+	HTTPStatus int     `json:"http_status"`
+	Errcode    int     `json:"errcode"`
+	Errmsg     string  `json:"errmsg,omitempty"`
+	Explain    string  `json:"explain,omitempty"` // what it means and what to do, in the client's language
 }
 
 // Recipient is one address of a message and its outcome.

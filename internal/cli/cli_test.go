@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -389,4 +390,21 @@ func TestHostileDocuments(t *testing.T) {
 			d.lineOf("/content/0/x")
 		}
 	}
+}
+
+func TestAttemptsAreExplained(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		explain := "nobody is in the visible range"
+		if strings.HasPrefix(r.Header.Get("Accept-Language"), "zh") {
+			explain = "不在可见范围内"
+		}
+		_, _ = fmt.Fprintf(w, `{"id":"msg_1","state":"failed","deliveries":[{"id":"dlv_1","lane":"app:ops","state":"failed","attempts":[{"n":1,"class":"recipient","errcode":81013,"errmsg":"all invalid","explain":%q}]}]}`, explain)
+	}))
+	t.Cleanup(srv.Close)
+	env := []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_0123456789012345678901234567890123456789", "LANG=C"}
+	require.Contains(t, run(t, Deps{}, env, "", "messages", "get", "msg_1").out, "errcode 81013 all invalid  0 ms\n    → nobody is in the visible range\n")
+	require.Contains(t, run(t, Deps{}, env, "", "--lang", "zh", "messages", "get", "msg_1").out, "→ 不在可见范围内")
+	failed := run(t, Deps{}, env, "", "send", "a", "--to", "b", "--wait")
+	require.Equal(t, ExitFailure, failed.code)
+	require.Contains(t, failed.err, "→ nobody is in the visible range")
 }

@@ -148,6 +148,11 @@ func (c *messagesGetCmd) Run(s *session) error {
 			if err := s.printf("  try %d  %s  %s  errcode %d %s  %.0f ms\n", a.N, shortTime(a.StartedAt), clean(a.Class), a.Errcode, clean(a.Errmsg), a.DurationMS); err != nil {
 				return err
 			}
+			if a.Explain != "" {
+				if err := s.printf("    → %s\n", clean(a.Explain)); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil

@@ -124,6 +124,9 @@ func (s *session) outcome(m client.Message) error {
 				if n := len(d.Attempts); n > 0 {
 					a := d.Attempts[n-1]
 					s.notef("  %s: %s, errcode %d %s", clean(d.Lane), clean(a.Class), a.Errcode, clean(a.Errmsg))
+					if a.Explain != "" {
+						s.notef("    → %s", clean(a.Explain))
+					}
 				}
 			}
 		}

@@ -1,5 +1,10 @@
 package httpapi
 
+import (
+	"hongyan/internal/domain"
+	"hongyan/internal/i18n"
+)
+
 // Row is a route as the tests see it.
 type Row struct {
 	Method, Path, Scope, OrScope string
@@ -24,4 +29,9 @@ func Table() []Row {
 func OpenAPI() ([]byte, error) {
 	s, err := newSpec("dev")
 	return s.yaml, err
+}
+
+// FieldText gives a field error its words in a language.
+func FieldText(lang string, f domain.FieldError) ProblemField {
+	return fieldText(i18n.Choose(lang), f)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"hongyan/internal/domain"
 	"hongyan/internal/httpapi"
 )
 
@@ -123,6 +124,18 @@ func TestMalformedJSONNamesThePlace(t *testing.T) {
 	require.Equal(t, "the body is not JSON: a value was expected at line 2, column 12", p.Detail)
 	p = a.do("POST", "/v1/messages", "send", "{\n  \"scene\": a}", "Accept-Language: zh").problem(t)
 	require.Contains(t, p.Detail, "第 2 行第 12 列")
+}
+
+// Chinese texts carry English only where it says more.
+func TestChineseFixes(t *testing.T) {
+	a := newAPI(t)
+	p := a.do("PUT", "/v1/apps/ops", "configure", `{"agent_id":0}`, "Accept-Language: zh").problem(t)
+	fixes := map[string]string{}
+	for _, e := range p.Errors {
+		fixes[e.Pointer] = e.Fix
+	}
+	require.Contains(t, fixes["/corp_id"], "请补充该字段（", "the producer knows where to find it")
+	require.Equal(t, "请补充该字段", httpapi.FieldText("zh", domain.FieldError{Pointer: "/x", Code: "required", Message: "is missing", Fix: "add it"}).Fix)
 }
 
 func TestBatchRefusesOneByOne(t *testing.T) {

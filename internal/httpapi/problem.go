@@ -98,7 +98,7 @@ func (s *Server) problemOf(err error, lang i18n.Lang, requestID string, inBody b
 
 // fieldText gives a field error its words. In English the producer's own win:
 // they know the case; in Chinese the catalogue's, with the producer's fix
-// behind it when it says more than the rule can.
+// behind it when it says more than the catalogue's.
 func fieldText(lang i18n.Lang, f domain.FieldError) ProblemField {
 	out := ProblemField{Pointer: f.Pointer, Code: f.Code, Message: f.Message, Fix: f.Fix}
 	if name, ok := strings.CutPrefix(f.Pointer, "?"); ok {
@@ -118,9 +118,10 @@ func fieldText(lang i18n.Lang, f domain.FieldError) ProblemField {
 		return out
 	}
 	out.Message = message
-	if out.Fix = fix; len(f.Args) == 0 && f.Fix != "" {
-		out.Fix += "（" + f.Fix + "）"
+	if _, plain, _ := i18n.RuleText(i18n.EN, f.Code, nil); len(f.Args) == 0 && f.Fix != "" && f.Fix != plain {
+		fix += "（" + f.Fix + "）"
 	}
+	out.Fix = fix
 	return out
 }
 
