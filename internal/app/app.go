@@ -131,7 +131,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	follow := &intake.Follow{}
 	a.engine = lane.New(lane.Config{
 		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.RateWait(string(r)) }, OnFinal: follow.Finished,
-		Weight: a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids}), Notices: a.store.Notices(),
+		Weight: a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids, Cut: plan.Cut, Logger: log}), Notices: a.store.Notices(),
 		OnBeat: func(ctx context.Context) { a.operator.Sync(ctx) },
 	}, a.store, sender)
 	a.operator = dispatch.NewOperator(sender, a.engine, a.store)

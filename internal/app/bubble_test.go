@@ -114,7 +114,7 @@ func (b *bubble) start(name string) *node {
 	follow := &intake.Follow{}
 	n.engine = lane.New(lane.Config{
 		Node: name, Logger: log, Weight: n.catalog.Weight, OnFinal: follow.Finished,
-		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids}), Notices: n.gate.heard,
+		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids, Cut: plan.Cut}), Notices: n.gate.heard,
 	}, n.gate, n.sender)
 	n.gate.others = func(x domain.Notice) {
 		for _, o := range b.nodes {

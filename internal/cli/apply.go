@@ -25,6 +25,8 @@ type applied struct {
 	Diff   string `json:"diff,omitempty"`
 	Error  string `json:"error,omitempty"`
 	Where  string `json:"where"`
+
+	Warnings []client.FieldError `json:"warnings,omitempty"`
 }
 
 // Run applies every document, also after one was refused.
@@ -54,6 +56,9 @@ func (c *applyCmd) Run(s *session) error {
 			c.refused(s, d, err)
 		}
 		results = append(results, r)
+		for _, w := range r.Warnings {
+			s.sayf("%s:%d: %s/%s: warning: %s: %s", d.file, d.lineOf(w.Pointer), d.kind, d.key, clean(w.Pointer), clean(w.Message+" → "+w.Fix))
+		}
 		if !s.root.JSON && err == nil {
 			if err := c.print(s, r); err != nil {
 				return err
@@ -120,10 +125,20 @@ func (c *applyCmd) one(s *session, api *client.Client, d document) (applied, err
 	if err != nil {
 		return r, err
 	}
+	r.Warnings = warningsOf(put.Body)
 	if r.Action == "none" && put.ETag != current.ETag {
 		r.Action, r.Diff = "update", "  ("+strings.Join(d.secrets, ", ")+" may have changed)\n"
 	}
 	return r, nil
+}
+
+// warningsOf reads what the gateway finds odd about a resource that it took.
+func warningsOf(body json.RawMessage) []client.FieldError {
+	var v struct {
+		Warnings []client.FieldError `json:"warnings"`
+	}
+	_ = json.Unmarshal(body, &v) // an answer without them has none
+	return v.Warnings
 }
 
 func (c *applyCmd) print(s *session, r applied) error {
@@ -159,7 +174,7 @@ func (c *applyCmd) refused(s *session, d document, err error) {
 // serverOnly are fields that the gateway adds to a resource and that nobody
 // writes.
 func serverOnly() []string {
-	return []string{"kind", "version", "etag", "health", "created_at", "updated_at", "links", "live", "reason", "secrets", "has_secret", "secret_set", "by", "next_runs", "last_run"}
+	return []string{"kind", "version", "etag", "health", "created_at", "updated_at", "links", "live", "reason", "secrets", "has_secret", "secret_set", "warnings", "by", "next_runs", "last_run"}
 }
 
 // canonical is a resource as YAML with sorted fields, without secrets, what

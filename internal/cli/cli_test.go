@@ -240,6 +240,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			write(422, map[string]any{"code": "invalid", "title": "Invalid", "errors": []any{map[string]string{"pointer": "/content/type", "code": "enum", "message": "is unknown"}}})
 			return
 		}
+		if body["key"] == "odd" {
+			write(201, map[string]any{"key": "odd", "warnings": []any{map[string]string{"pointer": "/policy/digest/window", "code": "expires_first", "message": "is too long", "fix": "shorten it"}}})
+			return
+		}
 		g.puts++
 		delete(body, "secret")
 		old, _ := json.Marshal(g.items[path])
@@ -329,6 +333,17 @@ func TestApplyIsIdempotentAndExportRoundTrips(t *testing.T) {
 	got = run(t, Deps{}, env, changed, "apply", "-n", "-f", "-")
 	require.Contains(t, got.out, "Audience/oncall would be updated\n")
 	require.Contains(t, got.out, "  +   - lisi\n")
+}
+
+func TestApplyPassesWarningsOn(t *testing.T) {
+	srv := httptest.NewServer(&gateway{items: map[string]map[string]any{}, version: map[string]int{}})
+	t.Cleanup(srv.Close)
+	env := []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x"}
+	doc := "kind: Scene\nkey: odd\ncontent: {}\npolicy:\n  digest:\n    window: 25h\n"
+	got := run(t, Deps{}, env, doc, "apply", "-f", "-")
+	require.Equal(t, ExitOK, got.code, got.err)
+	require.Contains(t, got.out, "Scene/odd created")
+	require.Contains(t, got.err, "-:6: Scene/odd: warning: /policy/digest/window: is too long → shorten it")
 }
 
 func TestApplyErrorsNameFileAndLine(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,9 @@ const (
 	textBytes = 2048
 	// lineBytes bounds one line, so that a few long titles do not push out the rest.
 	lineBytes = 240
+	// itemBytes bounds the text of one message where templates see it: fifty of
+	// them fit into what a template may render.
+	itemBytes = 512
 )
 
 // Apps gives the live configuration of apps.
@@ -34,18 +38,26 @@ type Scenes interface {
 	RenderDigest(ctx context.Context, key string, root map[string]any) (content json.RawMessage, kind wecom.Kind, ok bool, err error)
 }
 
-// Config sets up a Composer; all fields are required.
+// Config sets up a Composer; all fields but the last are required.
 type Config struct {
 	Apps   Apps
 	Scenes Scenes
 	IDs    *domain.IDs
+	// Cut shortens what is too long for WeCom; its error says what else is wrong.
+	Cut    func(ctx context.Context, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error)
+	Logger *slog.Logger // may be nil
 }
 
 // Composer writes digests. Safe for concurrent use.
 type Composer struct{ cfg Config }
 
 // New makes a Composer.
-func New(cfg Config) *Composer { return &Composer{cfg} }
+func New(cfg Config) *Composer {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Composer{cfg}
+}
 
 // Digest composes one message with one delivery out of items, which share lane,
 // scene and receivers. It is as urgent as the most urgent of them and expires
@@ -144,16 +156,20 @@ func recipients(to domain.To, messageID, deliveryID string) []domain.Recipient {
 	return out
 }
 
-// content renders the scene's own digest, or lists the messages as a text.
+// content renders the scene's own digest, or lists the messages as a text: also
+// when the scene's own does not come out as something that WeCom takes. What
+// the messages said matters more than how the digest looks.
 func (c *Composer) content(ctx context.Context, items []domain.Mergeable) (content json.RawMessage, kind wecom.Kind, title, text string, err error) {
 	list, heading := lines(items)
 	text = strings.Join(append([]string{heading}, list...), "\n")
 	if scene := items[0].Delivery.Scene; scene != "" {
 		content, kind, ok, err := c.cfg.Scenes.RenderDigest(ctx, scene, root(items, list))
-		if err != nil {
-			return nil, "", "", "", err
+		if ok && err == nil {
+			content, err = c.cfg.Cut(ctx, kind, content)
 		}
-		if ok {
+		if err != nil {
+			c.cfg.Logger.Warn("a scene's own digest is not usable, a list goes out instead", "scene", scene, "error", err)
+		} else if ok {
 			return content, kind, heading, clip(text, 4096), nil
 		}
 	}
@@ -223,7 +239,7 @@ func root(items []domain.Mergeable, list []string) map[string]any {
 	all := make([]any, 0, min(len(items), shown))
 	for _, it := range items[:min(len(items), shown)] {
 		all = append(all, map[string]any{
-			"title": it.Title, "text": it.Text, "reference": it.Reference, "at": it.CreatedAt.UTC().Format(time.RFC3339),
+			"title": it.Title, "text": clip(it.Text, itemBytes), "reference": it.Reference, "at": it.CreatedAt.UTC().Format(time.RFC3339),
 		})
 	}
 	summary := make([]any, 0, min(len(list), shown))

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -33,6 +34,7 @@ type (
 	SceneDoc struct {
 		domain.Scene
 		ResourceDoc
+		Warnings []ProblemField `json:"warnings" doc:"What is allowed and hardly meant, such as a digest that outlives its messages; a PUT ignores it"`
 	}
 	// AudienceDoc is an audience as it is read.
 	AudienceDoc struct {
@@ -95,6 +97,9 @@ func newSpec(version string) (spec, error) {
 		}
 	}
 	finish(registry)
+	if astray := describe(registry); len(astray) > 0 {
+		return spec{}, fmt.Errorf("describe the API: there is no %s", strings.Join(astray, ", "))
+	}
 	var out spec
 	var err error
 	out.api = api

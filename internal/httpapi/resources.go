@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/scene"
 )
 
 // readOnly are fields that an answer carries and a PUT ignores, so that what
@@ -21,6 +22,7 @@ type readOnly struct {
 	UpdatedAt json.RawMessage `json:"updated_at,omitempty"`
 	Secrets   json.RawMessage `json:"secrets,omitempty"`
 	Health    json.RawMessage `json:"health,omitempty"`
+	Warnings  json.RawMessage `json:"warnings,omitempty"`
 }
 
 // App is an application as it is written.
@@ -191,6 +193,9 @@ func (s *Server) resourceView(r *request, res domain.Resource) (json.RawMessage,
 			more["health"] = healthView(s.cfg.Apps.Health(res.Key), r.language())
 		}
 	}
+	if res.Kind == domain.ResourceScene {
+		more["warnings"] = warnings(r, res.Spec)
+	}
 	tail, err := json.Marshal(more)
 	if err != nil {
 		return nil, err
@@ -204,6 +209,19 @@ func (s *Server) resourceView(r *request, res domain.Resource) (json.RawMessage,
 		out = append(out, ',')
 	}
 	return append(out, tail[1:]...), nil
+}
+
+// warnings say what is allowed in a scene and hardly meant.
+func warnings(r *request, spec json.RawMessage) []ProblemField {
+	out := []ProblemField{}
+	var sc domain.Scene
+	if json.Unmarshal(spec, &sc) != nil {
+		return out // only scenes that were checked are stored
+	}
+	for _, f := range scene.Warn(sc) {
+		out = append(out, fieldText(r.language(), f))
+	}
+	return out
 }
 
 func getResource(kind domain.ResourceKind) handler {

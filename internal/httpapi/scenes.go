@@ -62,6 +62,9 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 	sc := body.Scene
 	sc.Key = key
 	dropNull(&sc.Variables, &sc.Content)
+	if d := sc.Policy.Digest; d != nil {
+		dropNull(&d.Content)
+	}
 	v, created, err := s.cfg.Scenes.PutScene(r.Context(), sc, ifMatch, r.caller.KeyID)
 	if err != nil {
 		return taken(r, key, err)

@@ -71,6 +71,46 @@ func TestResourceLife(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "c"}, got)
 }
 
+const noisy = `{"content":{"type":"text","text":{"content":"{{ .data.s }}"}},"policy":{"priority":"low","expires_in":"30s","weight":7,"avoid_peak":true,
+	"digest":{"key":"{{ .data.s }}","window":"60s","first":"wait","closes":"{{ eq .data.s \"ok\" }}","content":{"type":"text","text":{"content":"{{ .count }}"}}}}}`
+
+func TestScenePolicyRoundTrip(t *testing.T) {
+	a := newAPI(t)
+	res := a.do("PUT", "/v1/scenes/noisy", "configure", noisy)
+	require.Equal(t, 201, res.StatusCode, res.body)
+	var put, got struct {
+		Policy   json.RawMessage
+		Warnings []httpapi.ProblemField
+	}
+	require.NoError(t, json.Unmarshal([]byte(res.body), &put))
+	require.Equal(t, "/policy/digest/window", put.Warnings[0].Pointer)
+	require.Contains(t, put.Warnings[0].Message, "expire before their digest")
+	res = a.do("GET", "/v1/scenes/noisy", "read", "", "Accept-Language: zh")
+	require.NoError(t, json.Unmarshal([]byte(res.body), &got))
+	require.JSONEq(t, string(put.Policy), string(got.Policy))
+	require.Contains(t, got.Warnings[0].Message, "过期")
+	again := a.do("PUT", "/v1/scenes/noisy", "configure", res.body)
+	require.Equal(t, 200, again.StatusCode, "what was read can be written back: %s", again.body)
+
+	for policy, want := range map[string]string{
+		`{"digest":{"window":"60s","first":"never"}}`: "/policy/digest/first enum",
+		`{"digest":{"window":60}}`:                    "/policy/digest/window type",
+		`{"digest":{"window":"60s","merge":true}}`:    "/policy/digest/merge unknown",
+		`{"weight":0.5}`:                              "/policy/weight type",
+		`{"weight":1000}`:                             "/policy/weight range",
+		`{"avoid_peak":"yes"}`:                        "/policy/avoid_peak type",
+	} {
+		for _, lang := range []string{"en", "zh"} {
+			res := a.do("PUT", "/v1/scenes/noisy", "configure", `{"content":{"type":"text","text":{"content":"x"}},"policy":`+policy+`}`, "Accept-Language: "+lang)
+			require.Equal(t, 422, res.StatusCode, res.body)
+			f := res.problem(t).Errors[0]
+			require.Equal(t, want, f.Pointer+" "+f.Code)
+			require.NotEmpty(t, f.Message)
+			require.NotEmpty(t, f.Fix)
+		}
+	}
+}
+
 func TestSecretsAreWriteOnly(t *testing.T) {
 	a := newAPI(t)
 	const canary = "CANARY-secret-0123456789"

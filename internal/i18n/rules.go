@@ -69,6 +69,8 @@ var rules = map[string]rule{
 	"cron_never":       {message: Pair{"never comes about", "永远不会到来"}, fix: Pair{"check day and month", "请检查日期与月份"}},
 	"zone":             {message: Pair{"is not an IANA time zone", "不是 IANA 时区名"}, fix: Pair{"write it like Asia/Shanghai or Europe/Berlin", "写法如 Asia/Shanghai、Europe/Berlin"}},
 	"network":          {message: Pair{"is not a network", "不是网段"}, fix: Pair{"write it like 10.0.0.0/8", "写法如 10.0.0.0/8"}},
+	"expires_first":    {message: Pair{"is not shorter than expires_in: messages expire before their digest goes out", "不短于 expires_in：消息会在合并发送之前过期"}, fix: Pair{"choose a shorter window or a longer expires_in", "请缩短窗口或延长 expires_in"}},
+	"no_effect":        {message: Pair{"has no effect here", "在此处不起作用"}, fix: Pair{"leave it out", "请去掉该字段"}},
 	"past":             {message: Pair{"lies in the past", "是过去的时间"}, fix: Pair{"choose a later time", "请使用将来的时间"}},
 
 	"json":             {message: Pair{"is not JSON", "不是合法的 JSON"}, fix: Pair{"write it as JSON", "请填写合法的 JSON"}},

@@ -121,6 +121,9 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	if reason == domain.WaitQuietHours && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(due) {
 		out.Warnings = append(out.Warnings, "it expires before the quiet hours end")
 	}
+	if m := in.Merging; m != nil && !m.Closes && !in.ExpiresAt.IsZero() && in.ExpiresAt.Before(due.Add(m.Window)) {
+		out.Warnings = append(out.Warnings, "it may expire before its digest goes out")
+	}
 	state := domain.StateQueued
 	if reason != domain.WaitNone {
 		state = domain.StateScheduled

@@ -72,6 +72,16 @@ func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
 	return c, nil
 }
 
+// Cut brings content into one message that WeCom takes, shortening what is too
+// long. What else is wrong is a *domain.Error of domain.CodeInvalid.
+func Cut(ctx context.Context, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error) {
+	c, bad := fit(ctx, Input{Type: kind, Content: content, Overflow: "cut"})
+	if len(bad) > 0 {
+		return nil, domain.Invalid(bad...)
+	}
+	return c.parts[0], nil
+}
+
 // simple reports whether the rewriter would only take white space out: most
 // contents hold no media object, no \u escape and no deep nesting.
 func simple(content []byte) bool {

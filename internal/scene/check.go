@@ -17,10 +17,12 @@ import (
 
 // Bounds of a scene's policy.
 const (
-	maxTitle  = 200 // bytes
-	maxTTL    = 30 * 24 * time.Hour
-	maxWindow = 4 * time.Hour // WeCom's duplicate check reaches no further
-	maxDigest = 24 * time.Hour
+	maxTitle = 200 // bytes
+	maxTTL   = 30 * 24 * time.Hour
+	// defaultTTL is the life of a message whose scene says nothing about it.
+	defaultTTL = 24 * time.Hour
+	maxWindow  = 4 * time.Hour // WeCom's duplicate check reaches no further
+	maxDigest  = 24 * time.Hour
 )
 
 // Check finds everything that can be known wrong with a scene without sending
@@ -36,6 +38,7 @@ func Check(s domain.Scene) []domain.FieldError {
 	}
 	bad = append(bad, checkTo(s.To)...)
 	bad = append(bad, checkPolicy(s.Policy)...)
+	bad = append(bad, checkDigest(s)...)
 	c, wrong := compile(s)
 	bad = append(bad, wrong...)
 	if len(wrong) == 0 {
@@ -92,7 +95,6 @@ func checkPolicy(p domain.Policy) []domain.FieldError {
 		}
 		duration("/policy/digest/window", d.Window, time.Second, maxDigest)
 		enum("/policy/digest/first", d.First, "now", "wait")
-		bad = append(bad, checkDigestContent(d.Content)...)
 	}
 	if p.Weight < 0 || p.Weight > pace.MaxWeight {
 		bad = append(bad, field("/policy/weight", "range", "must be between 1 and 100", "choose a weight in that range", 1, pace.MaxWeight))

@@ -118,16 +118,20 @@ func (s *Scenes) Compile(sc domain.Scene, version int) (*Live, error) {
 	return &Live{Scene: sc, Version: version, compiled: c}, nil
 }
 
+func compileContent(kind wecom.Kind, content json.RawMessage) (*render.Template, []domain.FieldError) {
+	cfg := render.Config{Pointer: "/content/" + string(kind)}
+	if kind == wecom.KindTextCard {
+		cfg.HTML = []string{"/description"}
+	}
+	return render.Compile(content, cfg)
+}
+
 func compile(sc domain.Scene) (*compiled, []domain.FieldError) {
 	c := &compiled{content: sc.Content, variables: sc.Variables}
 	kind, content, bad := split(sc.Content)
 	if len(bad) == 0 {
-		cfg := render.Config{Pointer: "/content/" + string(kind)}
-		if kind == wecom.KindTextCard {
-			cfg.HTML = []string{"/description"}
-		}
 		c.kind = kind
-		c.template, bad = render.Compile(content, cfg)
+		c.template, bad = compileContent(kind, content)
 	}
 	schema, wrong := compileSchema(sc.Variables)
 	c.schema = schema

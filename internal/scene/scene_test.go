@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/i18n"
 	"hongyan/internal/scene"
 	"hongyan/wecom"
 )
@@ -153,17 +154,30 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"required":1}}`:                  "/variables/required type",
 		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"http://example.com/x"}}`: "/variables schema",
 		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"file:///etc/passwd"}}`:   "/variables schema",
-		text(`{"priority":"max"}`):                                                  "/policy/priority enum",
-		text(`{"overflow":"drop"}`):                                                 "/policy/overflow enum",
-		text(`{"on_uncertain":"x"}`):                                                "/policy/on_uncertain enum",
-		text(`{"expires_in":"1 day"}`):                                              "/policy/expires_in duration",
-		text(`{"expires_in":"10ms"}`):                                               "/policy/expires_in range",
-		text(`{"expires_in":"721h"}`):                                               "/policy/expires_in range",
-		text(`{"duplicate_window":"5h"}`):                                           "/policy/duplicate_window range",
-		text(`{"idempotency_key":"yes"}`):                                           "/policy/idempotency_key enum",
-		text(`{"digest":{"window":""}}`):                                            "/policy/digest/window required",
-		text(`{"digest":{"window":"60s","key":"{{ x }}"}}`):                         "/policy/digest/key template",
-		text(`{"quiet_hours":{"from":"25:00","to":"08:00"}}`):                       "/policy/quiet_hours/from format",
+		text(`{"priority":"max"}`):                                                                    "/policy/priority enum",
+		text(`{"overflow":"drop"}`):                                                                   "/policy/overflow enum",
+		text(`{"on_uncertain":"x"}`):                                                                  "/policy/on_uncertain enum",
+		text(`{"expires_in":"1 day"}`):                                                                "/policy/expires_in duration",
+		text(`{"expires_in":"10ms"}`):                                                                 "/policy/expires_in range",
+		text(`{"expires_in":"721h"}`):                                                                 "/policy/expires_in range",
+		text(`{"duplicate_window":"5h"}`):                                                             "/policy/duplicate_window range",
+		text(`{"idempotency_key":"yes"}`):                                                             "/policy/idempotency_key enum",
+		text(`{"digest":{"window":""}}`):                                                              "/policy/digest/window required",
+		text(`{"digest":{"window":"60s","key":"{{ x }}"}}`):                                           "/policy/digest/key template",
+		text(`{"digest":{"window":"500ms"}}`):                                                         "/policy/digest/window range",
+		text(`{"digest":{"window":"25h"}}`):                                                           "/policy/digest/window range",
+		text(`{"digest":{"window":"soon"}}`):                                                          "/policy/digest/window duration",
+		text(`{"digest":{"window":"60s","first":"later"}}`):                                           "/policy/digest/first enum",
+		text(`{"digest":{"window":"60s","closes":"{{ if }}"}}`):                                       "/policy/digest/closes template",
+		text(`{"digest":{"window":"60s","content":{"type":"text"}}}`):                                 "/policy/digest/content/text required",
+		text(`{"digest":{"window":"60s","content":{"type":"image","image":{"media_id":"x"}}}}`):       "/policy/digest/content/type enum",
+		text(`{"digest":{"window":"60s","content":{"type":"text","text":{"content":"{{ nope }}"}}}}`): "/policy/digest/content/text/content template",
+		text(`{"digest":{"window":"60s","content":{"type":"text","text":{"content":"{{ .data.service }}"}}}}`):                                                     "/policy/digest/content template_missing",
+		text(`{"digest":{"window":"60s","content":{"type":"textcard","textcard":{"title":"t","description":"d"}}}}`):                                               "/policy/digest/content/textcard/url required",
+		text(`{"digest":{"window":"60s","content":{"type":"news","news":{"articles":[{"title":"t","url":"https://x","picurl":{"media":{"url":"https://x"}}}]}}}}`): "/policy/digest/content/news unsupported",
+		text(`{"weight":-1}`):                                 "/policy/weight range",
+		text(`{"weight":101}`):                                "/policy/weight range",
+		text(`{"quiet_hours":{"from":"25:00","to":"08:00"}}`): "/policy/quiet_hours/from format",
 		text(`{"quiet_hours":{"from":"22:00","to":"08:00","zone":"Mars/Olympus"}}`): "/policy/quiet_hours/zone format",
 		text(`{"quiet_hours":{"from":"22:00","to":"08:00","except":["x"]}}`):        "/policy/quiet_hours/except/0 enum",
 		`{"content":{"type":"text","text":{"content":"x"}},"to":{"mobiles":["1"]}}`: "/to/mobiles unsupported",
@@ -178,6 +192,30 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	var s domain.Scene
 	require.NoError(t, json.Unmarshal([]byte(text(`{"priority":"high","expires_in":"720h","duplicate_window":"4h","digest":{"key":"{{ .data.a }}","window":"60s"},"quiet_hours":{"from":"22:00","to":"08:00","zone":"Asia/Shanghai","except":["urgent"]}}`)), &s))
 	require.Empty(t, scene.Check(s))
+}
+
+func TestWarnings(t *testing.T) {
+	for policy, want := range map[string]string{
+		`{}`:                          "",
+		`{"digest":{"window":"60s"}}`: "",
+		`{"digest":{"window":"60s"},"expires_in":"61s"}`: "",
+		`{"digest":{"window":"60s"},"expires_in":"60s"}`: "/policy/digest/window expires_first",
+		`{"digest":{"window":"24h"}}`:                    "/policy/digest/window expires_first",
+		`{"avoid_peak":true}`:                            "",
+		`{"avoid_peak":true,"priority":"urgent"}`:        "/policy/avoid_peak no_effect",
+		`{"quiet_hours":{"from":"08:00","to":"08:00"}}`:  "/policy/quiet_hours/to no_effect",
+	} {
+		var s domain.Scene
+		require.NoError(t, json.Unmarshal([]byte(`{"content":{"type":"text","text":{"content":"x"}},"policy":`+policy+`}`), &s))
+		require.Empty(t, scene.Check(s), policy)
+		got := ""
+		for _, f := range scene.Warn(s) {
+			got += f.Pointer + " " + f.Code
+			_, fix, ok := i18n.RuleText(i18n.ZH, f.Code, f.Args)
+			require.True(t, ok && fix != "" && f.Message != "" && f.Fix != "", f.Code)
+		}
+		require.Equal(t, want, got, policy)
+	}
 }
 
 func TestCheckRendersTheExamples(t *testing.T) {

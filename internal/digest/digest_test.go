@@ -1,0 +1,128 @@
+package digest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/digest"
+	"hongyan/internal/domain"
+	"hongyan/internal/plan"
+	"hongyan/internal/scene"
+	"hongyan/wecom"
+)
+
+// source is a catalogue of one app and one scene.
+type source struct{ scene domain.Scene }
+
+func (s source) App(key string) (domain.App, bool) {
+	return domain.App{Key: "ops", AgentID: 1000002}, key == "ops"
+}
+func (s source) Scene(string) (domain.Scene, int, bool)    { return s.scene, 1, s.scene.Key != "" }
+func (s source) SceneByCode(int) (domain.Scene, int, bool) { return domain.Scene{}, 0, false }
+
+func composer(sc domain.Scene) *digest.Composer {
+	s := source{sc}
+	return digest.New(digest.Config{Apps: s, Scenes: scene.New(s), IDs: &domain.IDs{}, Cut: plan.Cut})
+}
+
+func sceneWith(content string) domain.Scene {
+	return domain.Scene{
+		Key: "noise", Title: "噪音", Content: json.RawMessage(`{"type":"text","text":{"content":"x"}}`),
+		Policy: domain.Policy{Digest: &domain.Digest{Window: "60s", Content: json.RawMessage(content)}},
+	}
+}
+
+var began = time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC)
+
+// waiting is n messages to two people, three of them with the same title.
+func waiting(n int, title func(i int) string) []domain.Mergeable {
+	items := make([]domain.Mergeable, n)
+	for i := range items {
+		items[i] = domain.Mergeable{
+			Title: title(i), Text: title(i), Reference: fmt.Sprint(1000 + i), CreatedAt: began.Add(time.Duration(i) * time.Second),
+			Delivery: domain.Delivery{
+				ID: fmt.Sprint("dlv_", i), MessageID: fmt.Sprint("msg_", i), Lane: "app:ops", Scene: "noise", Digest: "base.key",
+				Priority: domain.PriorityNormal, Body: []byte(`{"touser":"zhangsan|lisi","msgtype":"text","agentid":1000002,"text":{"content":"x"}}`),
+				ExpiresAt: began.Add(time.Duration(i) * time.Hour), Handling: domain.Handling{Window: 60}, OnUncertain: "hold", DupWindow: 7,
+			},
+		}
+	}
+	return items
+}
+
+// compose makes a digest and returns the object under its msgtype.
+func compose(t *testing.T, c *digest.Composer, items []domain.Mergeable) (domain.Submission, map[string]any) {
+	t.Helper()
+	sub, err := c.Digest(t.Context(), items)
+	require.NoError(t, err)
+	require.Len(t, sub.Messages, 1)
+	require.Len(t, sub.Deliveries, 1)
+	var body map[string]any
+	require.NoError(t, json.Unmarshal(sub.Deliveries[0].Body, &body))
+	require.Equal(t, "zhangsan|lisi", body["touser"])
+	require.Equal(t, sub.Messages[0].Type, body["msgtype"])
+	raw, err := json.Marshal(body[sub.Messages[0].Type])
+	require.NoError(t, err)
+	require.Empty(t, wecom.Validate(wecom.Kind(sub.Messages[0].Type), raw), "WeCom takes it: %s", raw)
+	return sub, body[sub.Messages[0].Type].(map[string]any)
+}
+
+func TestListsWhatItCarries(t *testing.T) {
+	items := waiting(5, func(i int) string { return fmt.Sprintf("disk %d\nis full", i%2) })
+	items[3].Delivery.Priority = domain.PriorityHigh
+	items[4].Delivery.MessageID = items[3].Delivery.MessageID // a message of two parts
+	sub, content := compose(t, composer(domain.Scene{}), items)
+	require.Equal(t, "4 条消息合并 09:00:00–09:00:04\n· disk 0 is full ×2\n· disk 1 is full ×2", content["content"])
+	m, d := sub.Messages[0], sub.Deliveries[0]
+	require.Equal(t, domain.SourceDigest, m.Source)
+	require.Equal(t, domain.PriorityHigh, m.Priority, "as urgent as the most urgent")
+	require.Equal(t, began.Add(4*time.Hour), m.ExpiresAt, "it lives as long as the last")
+	require.Equal(t, domain.PriorityHigh, d.Priority)
+	require.Equal(t, "=base.key", d.Digest)
+	require.Equal(t, "hold", d.OnUncertain)
+	require.Equal(t, 7, d.DupWindow)
+	require.Equal(t, 2, d.Recipients)
+	require.Len(t, sub.Recipients, 2)
+}
+
+func TestALongListSaysHowMuchIsLeftOut(t *testing.T) {
+	for _, n := range []int{9, 10, 100, 1000} {
+		_, content := compose(t, composer(domain.Scene{}), waiting(n, func(i int) string { return fmt.Sprint(i, strings.Repeat("满", 300)) }))
+		text := content["content"].(string)
+		require.LessOrEqual(t, len(text), 2048)
+		require.True(t, utf8.ValidString(text))
+		require.Contains(t, text, fmt.Sprintf("\n… 另有 %d 类，共 %d 条", n-strings.Count(text, "\n· "), n))
+	}
+}
+
+func TestASceneGivesItsOwnLook(t *testing.T) {
+	sc := sceneWith(`{"type":"textcard","textcard":{"title":"{{ .count }} × {{ .scene.title }}, {{ .more }} more",
+		"description":"{{ range .items }}<div>{{ .title }} {{ .reference }}</div>{{ end }}","url":"https://ops.example.com/"}}`)
+	require.Empty(t, scene.Check(sc))
+	_, content := compose(t, composer(sc), waiting(3, func(i int) string { return fmt.Sprintf("a<b %d", i) }))
+	require.Equal(t, "3 × 噪音, 0 more", content["title"])
+	require.Equal(t, "<div>a&lt;b 0 1000</div><div>a&lt;b 1 1001</div><div>a&lt;b 2 1002</div>", content["description"])
+
+	sub, content := compose(t, composer(sc), waiting(1000, func(i int) string { return strings.Repeat("很", 66) }))
+	require.Equal(t, "textcard", sub.Messages[0].Type, "too long is cut, not thrown away")
+	require.Equal(t, "1000 × 噪音, 950 more", content["title"])
+	require.Contains(t, content["description"], "…")
+}
+
+func TestABrokenLookFallsBackToTheList(t *testing.T) {
+	for _, broken := range []string{
+		`{"type":"text","text":{"content":"{{ .data.service }}"}}`,                                           // digests have no data
+		`{"type":"textcard","textcard":{"title":"t","description":"d","url":"{{ (index .items 5).text }}"}}`, // there is no sixth
+		`{"type":"fax","fax":{}}`,
+	} {
+		sub, content := compose(t, composer(sceneWith(broken)), waiting(2, func(i int) string { return fmt.Sprint("fault ", i) }))
+		require.Equal(t, "text", sub.Messages[0].Type)
+		require.Contains(t, content["content"], "· fault 0\n· fault 1")
+	}
+}
