@@ -47,6 +47,8 @@ type bubble struct {
 	ids   *domain.IDs
 	began time.Time
 	nodes []*node
+	// directory is what nodes that start from now on know of departments.
+	directory dispatch.Directory
 }
 
 // node is one gateway without its listeners.
@@ -108,7 +110,7 @@ func (b *bubble) start(name string) *node {
 	require.NoError(b.t, n.catalog.Refresh(ctx))
 	scenes := scene.New(n.catalog)
 	n.sender = dispatch.New(dispatch.Config{
-		Apps: n.catalog, History: b.store, Tokens: b.store, Media: b.store, Health: b.store, IDs: b.ids, Node: name, Logger: log,
+		Apps: n.catalog, History: b.store, Directory: b.directory, Tokens: b.store, Media: b.store, Health: b.store, IDs: b.ids, Node: name, Logger: log,
 		Transport: func(domain.App) (*http.Client, error) { return &http.Client{Transport: b.wire}, nil },
 	})
 	follow := &intake.Follow{}

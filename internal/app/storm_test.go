@@ -180,3 +180,47 @@ func scaled(n int) int {
 	}
 	return n
 }
+
+// TestGroupPassesBusyMembers sends to two people at once who are both up to
+// their limit all the time, and never free at the same moment by themselves.
+func TestGroupPassesBusyMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		b.directory = pair{"load-1", "load-2"}
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "busy", domain.Policy{})
+		flood := func(user string, count int) {
+			var reqs []domain.SendRequest
+			for i := range count {
+				reqs = append(reqs, request("busy", fmt.Sprintf("%s %d", user, i), user))
+			}
+			n.submit(t, reqs...)
+		}
+		flood("load-1", 300)
+		time.Sleep(25 * time.Second) // so that their windows end at different times
+		flood("load-2", 300)
+		time.Sleep(time.Second)
+		group := request("busy", "to the department")
+		group.To = domain.To{Departments: []string{"2"}}
+		began := time.Now()
+		id := n.submit(t, group)[0]
+		flood("load-1", 300)
+		flood("load-2", 300)
+		b.drained(2 * time.Hour)
+		v, err := b.store.FindMessage(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, domain.StateSent, v.State)
+		require.Zero(t, b.wecom.Counts().Dropped)
+		waited := v.Message.FinishedAt.Sub(began)
+		t.Logf("the message to both went after %s", waited)
+		require.Less(t, waited, 12*time.Minute, "those before it take about ten minutes, those behind it must not pass")
+	})
+}
+
+// pair is a directory with one department of two.
+type pair [2]string
+
+// Members knows the department.
+func (p pair) Members(string, []string, []string, bool) ([]string, bool) { return p[:], true }

@@ -127,6 +127,9 @@ func (s *Sender) Reconfigure(app domain.App) int {
 
 // Members is part of lane.Sender.
 func (s *Sender) Members(d *domain.Delivery) []string {
+	if s.pacer(d.Lane).whole != "" {
+		return []string{""}
+	}
 	users, _, _, _ := wecom.Receivers(d.Body)
 	return users
 }

@@ -94,10 +94,29 @@ func (p *pacer) receivers(body []byte) receivers {
 	r.unknown = true
 	if p.directory != nil {
 		if group, known := p.directory.Members(p.app, parties, tags, all); known {
-			r.group, r.unknown = group, false
+			r.group, r.unknown = without(group, users), false
 		}
 	}
 	return r
+}
+
+// without leaves out of a group those who are named beside it: WeCom takes the
+// union.
+func without(group, users []string) []string {
+	if len(users) == 0 {
+		return group
+	}
+	named := make(map[string]struct{}, len(users))
+	for _, u := range users {
+		named[strings.ToLower(u)] = struct{}{}
+	}
+	out := make([]string, 0, len(group))
+	for _, u := range group {
+		if _, twice := named[strings.ToLower(u)]; !twice {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // persons is what a call costs of the day's quota.
@@ -121,10 +140,7 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn
 			Until: pace.NextDay(now), Reason: domain.WaitAppQuota, All: p.quota.Used(now) >= p.quota.Allowed,
 		}, false
 	}
-	if until := p.groupFree(&r, now); until.After(now) {
-		return lane.Admission{Until: until, Reason: p.reason()}, false
-	}
-	if a := p.usersFree(&r, now); !a.Until.IsZero() {
+	if a := p.budget(&r, now, d.Tries == 0); !a.Until.IsZero() {
 		return a, false
 	}
 	p.windows.Record(now, r.users)
@@ -143,50 +159,49 @@ func (p *pacer) reason() domain.WaitReason {
 	return domain.WaitMemberRate
 }
 
-// groupFree says when everybody in a group may get one more message: a group
-// is one call and cannot be divided.
-func (p *pacer) groupFree(r *receivers, now time.Time) time.Time {
-	if r.unknown {
-		return p.windows.NextAll(now)
-	}
-	latest := now
-	for _, at := range p.windows.Next(now, r.group) {
-		if at.After(latest) {
-			latest = at
-		}
-	}
-	return latest
-}
-
-// usersFree says which of the users have no budget and when the first of them
-// has again.
-func (p *pacer) usersFree(r *receivers, now time.Time) lane.Admission {
-	var blocked []string
+// budget says who of the receivers has no budget and when they have again. A
+// call that cannot be divided, because it goes to a group or was tried, waits
+// for the last of them.
+func (p *pacer) budget(r *receivers, now time.Time, divisible bool) lane.Admission {
+	a := lane.Admission{Reason: p.reason()}
 	var first, last time.Time
-	var firstUser, lastUser string
-	for _, u := range r.users {
-		at := p.windows.NextOne(now, u, 0)
-		if !at.After(now) {
-			continue
+	blocked := func(u string, at time.Time) {
+		if u != "" || p.whole != "" {
+			a.Members = append(a.Members, u)
 		}
-		blocked = append(blocked, u)
 		if first.IsZero() || at.Before(first) {
-			first, firstUser = at, u
+			first = at
 		}
 		if at.After(last) {
-			last, lastUser = at, u
+			last = at
+		}
+	}
+	for _, list := range [][]string{r.users, r.group} {
+		for _, u := range list {
+			if at := p.windows.NextOne(now, u, 0); at.After(now) {
+				blocked(u, at)
+			}
+		}
+	}
+	named := len(a.Members)
+	if r.unknown {
+		if at, others := p.windows.NextAll(now); at.After(now) {
+			blocked("", at)
+			a.Members = append(a.Members, others...)
 		}
 	}
 	switch {
-	case len(blocked) == 0:
+	case first.IsZero():
 		return lane.Admission{}
-	case r.grouped():
-		return lane.Admission{Until: last, Reason: p.reason(), Member: lastUser}
-	case len(blocked) < len(r.users):
-		return lane.Admission{Until: first, Reason: p.reason(), Member: firstUser, Later: blocked}
+	case r.grouped() || !divisible:
+		a.Until = last
 	default:
-		return lane.Admission{Until: first, Reason: p.reason(), Member: firstUser}
+		a.Until = first
+		if named < len(r.users) {
+			a.Later = a.Members
+		}
 	}
+	return a
 }
 
 func (p *pacer) next(member string, now time.Time, ahead int) time.Time {

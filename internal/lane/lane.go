@@ -261,11 +261,19 @@ const hotMembers = 10
 func (l *Lane) waits(d *domain.Delivery, now time.Time) (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	member, ok := l.room.Member(d.ID)
-	if !ok {
-		return time.Time{}, false
+	members := l.room.Members(d.ID)
+	return l.turnLocked(d, members, now), len(members) > 0
+}
+
+// turnLocked estimates when a delivery's turn comes in the lines of members.
+func (l *Lane) turnLocked(d *domain.Delivery, members []string, now time.Time) time.Time {
+	var last time.Time
+	for _, m := range members {
+		if at := l.e.sender.Next(l.key, m, now, l.room.Ahead(m, ticket(d))); at.After(last) {
+			last = at
+		}
 	}
-	return l.e.sender.Next(l.key, member, now, l.room.Ahead(member, ticket(d))), true
+	return last
 }
 
 func (l *Lane) poke() {

@@ -76,12 +76,12 @@ type OpenGap struct {
 
 // Admission is the answer to whether a delivery may go. The zero value admits.
 type Admission struct {
-	Until  time.Time         // not before; zero: now
-	Reason domain.WaitReason // why not
-	Member string            // whose budget is used up; empty: it only waits for the time
-	Later  []string          // members without budget while others have some: divide it
-	All    bool              // nothing of this lane may go before Until
-	Drop   bool              // it must not be repeated: nobody knows whether it arrived
+	Until   time.Time         // not before; zero: now
+	Reason  domain.WaitReason // why not
+	Members []string          // whose budget is used up; empty: it only waits for the time
+	Later   []string          // members without budget while others have some: divide it
+	All     bool              // nothing of this lane may go before Until
+	Drop    bool              // it must not be repeated: nobody knows whether it arrived
 }
 
 func (a Admission) admitted() bool { return a.Until.IsZero() }

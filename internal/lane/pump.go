@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"hongyan/internal/domain"
@@ -148,9 +149,7 @@ func (l *Lane) failed(what string, err error) {
 	l.mu.Lock()
 	l.queue.remove(func(d *domain.Delivery) bool { delete(l.held, d.ID); return false })
 	l.queue.clear()
-	for _, t := range l.room.Tickets() {
-		l.room.Leave(t.ID)
-	}
+	l.room.Clear()
 	l.rescan = true
 	l.mu.Unlock()
 	l.retryLater(time.Now())
@@ -216,7 +215,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 			return
 		}
 		if member, blocked := l.behind(d, ticket(d)); blocked {
-			l.parkLocked(d, member, now, b)
+			l.parkLocked(d, l.e.sender.Next(l.key, member, now, 0), now, b, member)
 			return
 		}
 	}
@@ -247,31 +246,50 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 			b.splits = append(b.splits, x)
 			return
 		}
+		l.room.Leave(d.ID)
 		l.deferLocked(d, a.Until, a.Reason, b)
-	case a.Member == "":
+	case len(a.Members) == 0:
 		l.room.Leave(d.ID)
 		l.deferLocked(d, a.Until, a.Reason, b)
 	case parked:
-		if m, _ := l.room.Member(d.ID); m != a.Member { // now another one is the obstacle
-			l.room.Leave(d.ID)
-			l.parkLocked(d, a.Member, now, b)
-			return
-		}
-		l.room.Wake(a.Member, a.Until)
+		l.stayLocked(d, a, now, b)
 	case l.squeezeLocked(d, a.Until, b):
 	default:
-		l.parkLocked(d, a.Member, now, b)
+		l.parkLocked(d, a.Until, now, b, a.Members...)
 	}
 }
 
-// parkLocked puts a delivery into a member's line. The table gets the time at
-// which its turn is expected; should the room be full, the table is all.
-func (l *Lane) parkLocked(d *domain.Delivery, member string, now time.Time, b *batch) {
+// stayLocked keeps a delivery in its lines, and adds those of other members who
+// have become the obstacle. Each line moves again when it may go, or when there
+// is budget for the one behind it.
+func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *batch) {
 	t := ticket(d)
-	turn := l.e.sender.Next(l.key, member, now, l.room.Ahead(member, t))
-	joined := l.room.Join(member, t, l.e.sender.Next(l.key, member, now, 0))
+	members := l.room.Members(d.ID)
+	for _, m := range a.Members {
+		if !slices.ContainsFunc(members, func(x string) bool { return strings.EqualFold(x, m) }) {
+			l.room.Leave(d.ID)
+			l.parkLocked(d, a.Until, now, b, append(members, a.Members...)...)
+			return
+		}
+	}
+	for _, m := range members {
+		at, rank := a.Until, l.room.Ahead(m, t)
+		if l.room.Line(m) > rank+1 {
+			if next := l.e.sender.Next(l.key, m, now, rank+1); next.After(now) && next.Before(at) {
+				at = next
+			}
+		}
+		l.room.Wake(m, at)
+	}
+}
+
+// parkLocked puts a delivery into the lines of members, which may move at wake.
+// The table gets the time at which its turn is expected; should the room be
+// full, the table is all.
+func (l *Lane) parkLocked(d *domain.Delivery, wake, now time.Time, b *batch, members ...string) {
+	joined := l.room.Join(ticket(d), wake, members...)
 	next := l.nextDue
-	l.deferLocked(d, turn, domain.WaitMemberRate, b)
+	l.deferLocked(d, l.turnLocked(d, members, now), domain.WaitMemberRate, b)
 	if joined { // the room wakes it, not the table
 		l.nextDue = next
 	}
@@ -317,7 +335,12 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 		l.pushLocked(x.Rest, true)
 		return true
 	}
-	if m := l.e.sender.Members(&x.Rest); len(m) > 0 && l.room.Join(m[0], ticket(&x.Rest), x.Rest.DueAt) {
+	if mayMerge(&x.Rest) { // it waits together with its like
+		l.digests.pressure[domain.DigestBase(x.Rest.Digest)] = x.Rest.DueAt
+		l.laterLocked(x.Rest.DueAt)
+		return true
+	}
+	if m := l.e.sender.Members(&x.Rest); l.room.Join(ticket(&x.Rest), x.Rest.DueAt, m...) {
 		return true
 	}
 	l.laterLocked(x.Rest.DueAt)

@@ -159,17 +159,24 @@ func (w *Windows) past(user string) []int64 {
 }
 
 // NextAll gives the earliest time at which one more message may go to
-// everybody, known or not.
-func (w *Windows) NextAll(now time.Time) time.Time {
+// everybody, known or not, and names those who have no budget now, at most
+// 1000 of them.
+func (w *Windows) NextAll(now time.Time) (next time.Time, blocked []string) {
+	const most = 1000
 	start := now.UnixMicro()
 	at := w.earliest(w.all, nil, start)
 	for u := range w.members {
-		at = max(at, w.earliest(w.past(u), nil, start))
+		own := w.earliest(w.past(u), nil, start)
+		if own > start && len(blocked) < most {
+			blocked = append(blocked, u)
+		}
+		at = max(at, own)
 	}
 	if at <= start {
-		return now
+		return now, nil
 	}
-	return ceil(at, now)
+	slices.Sort(blocked)
+	return ceil(at, now), blocked
 }
 
 // RecordAll counts one message to everybody, as when nobody knows who is in a

@@ -28,16 +28,17 @@ func (t Ticket) compare(o Ticket) int {
 
 // Room is where messages wait whose member has no budget left: a line for each
 // member, ordered by [Ticket], and the time at which the line may move. It
-// keeps ids only; a ticket stands in one line at a time. Members are told apart
-// without regard to case.
+// keeps ids only. A message that needs budget of several members at once stands
+// in all their lines, so that each lets it pass in its turn: otherwise two
+// members who are never free at the same moment would keep it out for ever.
+// Members are told apart without regard to case.
 //
 // The zero value has no room; use NewRoom. Not safe for concurrent use.
 type Room struct {
 	max   int
-	n     int
 	next  time.Time // no ticket expires before it; zero: none does
 	lines map[string]*line
-	where map[string]*line // by ticket id
+	where map[string][]*line // by ticket id
 	wakes lineHeap
 }
 
@@ -50,30 +51,34 @@ type line struct {
 
 // NewRoom makes a room for at most n tickets.
 func NewRoom(n int) *Room {
-	return &Room{max: n, lines: map[string]*line{}, where: map[string]*line{}}
+	return &Room{max: n, lines: map[string]*line{}, where: map[string][]*line{}}
 }
 
-// Join puts a ticket into a member's line, which moves at wake or earlier. It
-// reports false, and changes nothing, when the room is full or the ticket is
-// in it already.
-func (r *Room) Join(member string, t Ticket, wake time.Time) bool {
-	if r.n >= r.max || r.where[t.ID] != nil {
+// Join puts a ticket into the lines of members, which move at wake or earlier.
+// It reports false, and changes nothing, when the room is full, the ticket is
+// in it already, or members is empty.
+func (r *Room) Join(t Ticket, wake time.Time, members ...string) bool {
+	if len(r.where) >= r.max || r.where[t.ID] != nil || len(members) == 0 {
 		return false
 	}
-	key := fold(member)
-	l := r.lines[key]
-	if l == nil {
-		l = &line{member: member, wake: wake}
-		r.lines[key] = l
-		heap.Push(&r.wakes, l)
-	} else if wake.Before(l.wake) {
-		l.wake = wake
-		heap.Fix(&r.wakes, l.index)
+	for _, m := range members {
+		key := fold(m)
+		l := r.lines[key]
+		if l == nil {
+			l = &line{member: m, wake: wake}
+			r.lines[key] = l
+			heap.Push(&r.wakes, l)
+		} else if wake.Before(l.wake) {
+			l.wake = wake
+			heap.Fix(&r.wakes, l.index)
+		}
+		if slices.Contains(r.where[t.ID], l) {
+			continue // named twice
+		}
+		i, _ := slices.BinarySearchFunc(l.tickets, t, Ticket.compare)
+		l.tickets = slices.Insert(l.tickets, i, t)
+		r.where[t.ID] = append(r.where[t.ID], l)
 	}
-	i, _ := slices.BinarySearchFunc(l.tickets, t, Ticket.compare)
-	l.tickets = slices.Insert(l.tickets, i, t)
-	r.where[t.ID] = l
-	r.n++
 	if !t.Expires.IsZero() && (r.next.IsZero() || t.Expires.Before(r.next)) {
 		r.next = t.Expires
 	}
@@ -93,6 +98,9 @@ func (r *Room) Expired(now time.Time, n int) []Ticket {
 	next := time.Time{}
 	for _, l := range r.lines {
 		for _, t := range l.tickets {
+			if r.where[t.ID][0] != l {
+				continue // counted in the first of its lines
+			}
 			switch {
 			case t.Expires.IsZero():
 			case !t.Expires.After(now) && len(out) < n:
@@ -108,19 +116,20 @@ func (r *Room) Expired(now time.Time, n int) []Ticket {
 	return out
 }
 
-// Leave takes a ticket out; it reports false when it is not there.
+// Leave takes a ticket out of every line; it reports false when it is not there.
 func (r *Room) Leave(id string) bool {
-	l := r.where[id]
-	if l == nil {
+	lines := r.where[id]
+	if lines == nil {
 		return false
 	}
 	delete(r.where, id)
-	r.n--
-	i := slices.IndexFunc(l.tickets, func(t Ticket) bool { return t.ID == id })
-	l.tickets = slices.Delete(l.tickets, i, i+1)
-	if len(l.tickets) == 0 {
-		heap.Remove(&r.wakes, l.index)
-		delete(r.lines, fold(l.member))
+	for _, l := range lines {
+		i := slices.IndexFunc(l.tickets, func(t Ticket) bool { return t.ID == id })
+		l.tickets = slices.Delete(l.tickets, i, i+1)
+		if len(l.tickets) == 0 {
+			heap.Remove(&r.wakes, l.index)
+			delete(r.lines, fold(l.member))
+		}
 	}
 	return true
 }
@@ -128,13 +137,13 @@ func (r *Room) Leave(id string) bool {
 // Has reports whether a ticket waits here.
 func (r *Room) Has(id string) bool { return r.where[id] != nil }
 
-// Member tells in whose line a ticket stands.
-func (r *Room) Member(id string) (string, bool) {
-	l := r.where[id]
-	if l == nil {
-		return "", false
+// Members tells in whose lines a ticket stands.
+func (r *Room) Members(id string) []string {
+	var out []string
+	for _, l := range r.where[id] {
+		out = append(out, l.member)
 	}
-	return l.member, true
+	return out
 }
 
 // Ahead counts those in a member's line that go before t.
@@ -176,10 +185,19 @@ func (r *Room) NextWake() (time.Time, bool) {
 // in their lines until they Leave.
 func (r *Room) Ready(now time.Time, n int, free func(member string) int) []Ticket {
 	var out []Ticket
+	seen := map[string]struct{}{} // of those that stand in several lines
 	due := r.due(now, nil, 0)
 	for _, l := range due {
 		take := min(len(l.tickets), n, max(free(l.member), 1))
-		out = append(out, l.tickets[:take]...)
+		for _, t := range l.tickets[:take] {
+			if len(r.where[t.ID]) > 1 {
+				if _, twice := seen[t.ID]; twice {
+					continue
+				}
+				seen[t.ID] = struct{}{}
+			}
+			out = append(out, t)
+		}
 		if len(out) > 8*n { // many lines move at once: keep to what can go
 			slices.SortFunc(out, Ticket.compare)
 			out = out[:n]
@@ -200,10 +218,10 @@ func (r *Room) due(now time.Time, out []*line, i int) []*line {
 }
 
 // Len is how many tickets wait.
-func (r *Room) Len() int { return r.n }
+func (r *Room) Len() int { return len(r.where) }
 
 // Full reports whether no ticket can join.
-func (r *Room) Full() bool { return r.n >= r.max }
+func (r *Room) Full() bool { return len(r.where) >= r.max }
 
 // Line is how long a member's line is.
 func (r *Room) Line(member string) int {
@@ -235,13 +253,11 @@ func (r *Room) Longest(n int) []Queue {
 	return out[:min(len(out), n)]
 }
 
-// Tickets returns all that wait, in no particular order.
-func (r *Room) Tickets() []Ticket {
-	out := make([]Ticket, 0, r.n)
-	for _, l := range r.lines {
-		out = append(out, l.tickets...)
-	}
-	return out
+// Clear empties the room.
+func (r *Room) Clear() {
+	clear(r.lines)
+	clear(r.where)
+	r.wakes, r.next = nil, time.Time{}
 }
 
 type lineHeap []*line
