@@ -48,6 +48,7 @@ type App struct {
 	streams  func() // ends the event streams
 	ready    *readiness
 
+	keyIDs     []string                      // of the master key's ring; the first seals
 	setupToken string                        // of the setup link; empty: there is an admin key
 	closers    []func(context.Context) error // run backwards
 
@@ -76,6 +77,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err != nil {
 		return nil, err
 	}
+	a.keyIDs = ring.KeyIDs()
 	a.store, err = store.Open(ctx, store.Config{
 		URL: cfg.DatabaseURL.Reveal(), DataDir: cfg.DataDir, Node: node, Seal: ring, Logger: log,
 		OnCommit: func(d time.Duration, ops int) { a.metrics.Commit(d, ops) },
@@ -190,7 +192,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
-	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.directory.Run} {
+	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.directory.Run, a.reseal} {
 		done.Go(func() { loop(loops) })
 	}
 	a.onClose(func(context.Context) error {
@@ -221,6 +223,22 @@ func (a *App) prune(ctx context.Context) {
 				a.log.Warn("old rows not removed", "error", err)
 			}
 		}
+	}
+}
+
+// reseal follows a change of the master key: what is under an older key of the
+// ring is sealed anew under its first.
+func (a *App) reseal(ctx context.Context) {
+	if len(a.keyIDs) < 2 {
+		return
+	}
+	n, err := a.store.Reseal(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		a.log.Error("not everything is under the first key of the master key's ring: keep the others", "sealed_anew", n, "error", err)
+	default:
+		a.log.Info("everything is under the first key of the master key's ring; the others may be taken out", "first", a.keyIDs[0], "sealed_anew", n)
 	}
 }
 

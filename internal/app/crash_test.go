@@ -129,6 +129,15 @@ func (p *process) stop() error {
 	return err
 }
 
+// run starts the gateway and waits for its end.
+func (p *process) run(env ...string) (output string, err error) {
+	p.t.Helper()
+	cmd := exec.Command(binary(p.t), "serve")
+	cmd.Env = append(append([]string{}, p.env...), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 func rounds(def int) int {
 	if n, err := strconv.Atoi(os.Getenv("TEST_KILL_ROUNDS")); err == nil {
 		return n
@@ -190,9 +199,7 @@ func TestR08_GracefulStop(t *testing.T) {
 func TestR04_SecondProcessIsRefused(t *testing.T) {
 	p := newProcess(t, "")
 	p.start()
-	cmd := exec.Command(binary(t), "serve")
-	cmd.Env = append(append([]string{}, p.env...), "HONGYAN_LISTEN="+freeAddress(t))
-	out, err := cmd.CombinedOutput()
+	out, err := p.run("HONGYAN_LISTEN=" + freeAddress(t))
 	require.Error(t, err)
-	require.Contains(t, string(out), strconv.Itoa(p.cmd.Process.Pid), "it names the holder's pid")
+	require.Contains(t, out, strconv.Itoa(p.cmd.Process.Pid), "it names the holder's pid")
 }

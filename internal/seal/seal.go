@@ -206,36 +206,56 @@ func (r *Ring) Seal(clear []byte, ad string) ([]byte, error) {
 	return k.aead.Seal(out, nonce, clear, additional(out[:head], ad)), nil
 }
 
-// Open decrypts what Seal made. It fails with ErrOpen, wrapped with the
-// missing key's id when that is the reason.
+// Open decrypts what Seal made. The id in the value is a hint: people rename
+// keys, and give one that had no name a name when a second one comes, so every
+// key is tried. It fails with ErrOpen, wrapped with the id when the ring has
+// no key of that name.
 func (r *Ring) Open(sealed []byte, ad string) ([]byte, error) {
 	id, head, ok := header(sealed)
 	if !ok {
 		return nil, ErrOpen
 	}
+	known := false
 	for i := range r.keys {
 		if r.keys[i].id != id {
 			continue
 		}
-		k := r.keys[i]
-		if len(sealed) < head+k.aead.NonceSize() {
-			return nil, ErrOpen
+		known = true
+		if clear, err := r.keys[i].open(sealed, head, ad); err == nil {
+			return clear, nil
 		}
-		nonce, body := sealed[head:head+k.aead.NonceSize()], sealed[head+k.aead.NonceSize():]
-		clear, err := k.aead.Open(nil, nonce, body, additional(sealed[:head], ad))
-		if err != nil {
-			return nil, ErrOpen
-		}
-		return clear, nil
 	}
-	return nil, fmt.Errorf("%w: key %q is not in the ring", ErrOpen, id)
+	for i := range r.keys {
+		if r.keys[i].id == id {
+			continue
+		}
+		if clear, err := r.keys[i].open(sealed, head, ad); err == nil {
+			return clear, nil
+		}
+	}
+	if !known {
+		return nil, fmt.Errorf("%w: key %q is not in the ring", ErrOpen, id)
+	}
+	return nil, ErrOpen
 }
 
-// Current reports whether a sealed value is under the key that seals now, so
-// that a rotation knows what is left to do.
-func (r *Ring) Current(sealed []byte) bool {
-	id, _, ok := header(sealed)
-	return ok && len(r.keys) > 0 && r.keys[0].id == id
+func (k *key) open(sealed []byte, head int, ad string) ([]byte, error) {
+	if len(sealed) < head+k.aead.NonceSize() {
+		return nil, ErrOpen
+	}
+	nonce, body := sealed[head:head+k.aead.NonceSize()], sealed[head+k.aead.NonceSize():]
+	return k.aead.Open(nil, nonce, body, additional(sealed[:head], ad))
+}
+
+// Current reports whether a value that was sealed for ad is under the key that
+// seals now, so that a rotation knows what is left to do.
+func (r *Ring) Current(sealed []byte, ad string) bool {
+	id, head, ok := header(sealed)
+	if !ok || len(r.keys) == 0 || r.keys[0].id != id {
+		return false
+	}
+	_, err := r.keys[0].open(sealed, head, ad)
+	return err == nil
 }
 
 func header(sealed []byte) (id string, end int, ok bool) {

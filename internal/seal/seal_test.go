@@ -83,18 +83,37 @@ func TestRotation(t *testing.T) {
 	require.NoError(t, err)
 
 	both := ring(t, "two:"+keyText('b')+"\none:"+keyText('a'))
-	require.False(t, both.Current(sealed))
+	require.False(t, both.Current(sealed, "app:ops"))
 	clear, err := both.Open(sealed, "app:ops")
 	require.NoError(t, err)
 	again, err := both.Seal(clear, "app:ops")
 	require.NoError(t, err)
-	require.True(t, both.Current(again))
+	require.True(t, both.Current(again, "app:ops"))
 
 	only := ring(t, "two:"+keyText('b'))
 	_, err = only.Open(again, "app:ops")
 	require.NoError(t, err)
 	_, err = only.Open(sealed, "app:ops")
 	require.ErrorContains(t, err, `"one"`)
+}
+
+// A key keeps what it sealed when it gets a name, or another one.
+func TestRenamedKeysOpen(t *testing.T) {
+	sealed, err := ring(t, keyText('a')).Seal([]byte("secret"), "app:ops")
+	require.NoError(t, err)
+	for _, text := range []string{
+		"old:" + keyText('a'),
+		"new:" + keyText('b') + "\nold:" + keyText('a'),
+		"k1:" + keyText('b') + "\nold:" + keyText('a'), // the default name for the new one
+	} {
+		r := ring(t, text)
+		clear, err := r.Open(sealed, "app:ops")
+		require.NoError(t, err, text)
+		require.Equal(t, "secret", string(clear))
+		require.False(t, r.Current(sealed, "app:ops"), "it must be sealed again before the old key goes")
+		_, err = r.Open(sealed, "app:other")
+		require.ErrorIs(t, err, ErrOpen)
+	}
 }
 
 func TestLoadOrCreate(t *testing.T) {

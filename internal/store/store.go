@@ -125,6 +125,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	go s.write()
 	if err := s.checkKey(ctx); err != nil {
+		if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeConflict {
+			err = errors.New(e.Detail) // for a person, who has no use for the code
+		}
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.Close())
 	}
 	if err := s.settle(ctx); err != nil {
@@ -153,32 +156,37 @@ func (s *Store) settle(ctx context.Context) error {
 	return nil
 }
 
+// The check value opens only under the master key of this database.
+const sealCheckPlace, sealCheckClear = "meta:seal_check", "hongyan"
+
 // checkKey compares the master key with the one that this database was made
 // with, and remembers it in a new database.
 func (s *Store) checkKey(ctx context.Context) error {
-	const place, clear = "meta:seal_check", "hongyan"
-	var stored []byte
 	return s.do(ctx, func(ctx context.Context, q querier) error {
+		var stored []byte
 		found, err := queryRow(ctx, q, `SELECT value FROM meta WHERE key = 'seal_check'`, nil, &stored)
 		if err != nil {
 			return err
 		}
-		if found {
-			if got, err := s.ring.Open(stored, place); err != nil || string(got) != clear {
-				return domain.Errorf(domain.CodeInternal, "the master key does not fit this database: give the key that it was made with")
-			}
-			if s.ring.Current(stored) {
-				return nil
-			}
+		if !found {
+			return s.sealCheck(ctx, q)
 		}
-		sealed, err := s.ring.Seal([]byte(clear), place)
-		if err != nil {
-			return err
+		if got, err := s.ring.Open(stored, sealCheckPlace); err != nil || string(got) != sealCheckClear {
+			return domain.Errorf(domain.CodeConflict, "the master key does not fit this database: give the key that it was made with, or a ring that holds it")
 		}
-		_, err = q.exec(ctx, `INSERT INTO meta (key, n, value) VALUES ('seal_check', 0, $1)
-			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, sealed)
-		return err
+		return nil
 	})
+}
+
+// sealCheck writes the check value under the key that seals now.
+func (s *Store) sealCheck(ctx context.Context, q querier) error {
+	anew, err := s.ring.Seal([]byte(sealCheckClear), sealCheckPlace)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `INSERT INTO meta (key, n, value) VALUES ('seal_check', 0, $1)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, anew)
+	return err
 }
 
 // Dialect returns "sqlite" or "postgres".
