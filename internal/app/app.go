@@ -146,7 +146,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 
 	fetch := safehttp.New(safehttp.Options{Allow: cfg.EgressAllow})
 	in := intake.New(intake.Config{
-		Store: a.store, Lanes: a.engine, Apps: a.catalog, Scenes: scenes, Planner: plan.New(a.catalog, ids),
+		Store: a.store, Lanes: lanes{a.engine, a.operator}, Apps: a.catalog, Scenes: scenes, Planner: plan.New(a.catalog, ids),
 		Fetch: fetch, IDs: ids, Follow: follow, OnAccept: a.metrics.Accepted,
 	})
 	runs := schedule.Config{Catalog: a.catalog, Intake: in, Runs: a.store, OnRun: a.metrics.ScheduleRuns, Log: log}

@@ -127,3 +127,12 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 		}
 	})
 }
+
+func TestDryRunOfAPausedApp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.must("POST", "/v1/apps/ops/pause", nil) // before its lane is ever opened
+	plan := w.must("POST", "/v1/messages", obj{"scene": "alert", "to": obj{"users": []string{"lisi"}}, "data": obj{"service": "a", "error": "b"}, "dry_run": true})
+	wait := plan.body["deliveries"].([]any)[0].(obj)["would_wait"]
+	require.Equal(t, obj{"reason": "app_paused", "until": nil}, wait, "nobody knows how long")
+}

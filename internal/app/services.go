@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"hongyan/internal/domain"
 	"hongyan/internal/httpapi"
 	"hongyan/internal/intake"
+	"hongyan/internal/lane"
 	"hongyan/internal/scene"
 	"hongyan/internal/store"
 )
@@ -38,6 +40,32 @@ func (e explained) ListMessages(ctx context.Context, f domain.MessageFilter) (do
 		e.operator.Explain(&p.Items[i])
 	}
 	return p, err
+}
+
+// lanes are those of this node, and what is known of an app whose lane is not
+// open here.
+type lanes struct {
+	*lane.Engine
+	operator *dispatch.Operator
+}
+
+// Waits says why a lane stands still, or would if it were open.
+func (l lanes) Waits(key string) (domain.WaitReason, time.Time, bool) {
+	if reason, until, waits := l.Engine.Waits(key); waits {
+		return reason, until, true
+	}
+	app, ok := strings.CutPrefix(key, "app:")
+	if !ok {
+		return "", time.Time{}, false
+	}
+	switch h := l.operator.Health(app); h.State {
+	case domain.HealthPaused:
+		return domain.WaitAppPaused, time.Time{}, true
+	case domain.HealthBlocked:
+		return domain.WaitAppBlocked, h.NextProbeAt, true
+	default:
+		return "", time.Time{}, false
+	}
 }
 
 // sceneAdmin is the catalogue with the preview, which needs the planner.

@@ -108,7 +108,7 @@ type DryDelivery struct {
 // WouldWait says why and until when a planned delivery would wait.
 type WouldWait struct {
 	Reason WaitReason `json:"reason"`
-	Until  time.Time  `json:"until"`
+	Until  *time.Time `json:"until"` // nil: until a person acts
 }
 
 // LaneStatus is a lane as an operator sees it: the rows and the memory of the

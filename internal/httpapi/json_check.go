@@ -256,6 +256,9 @@ func (c *checker) mistyped(s *shape, n *jsontree.Node, at string) {
 
 func (c *checker) unknown(s *shape, at, name string) {
 	e := domain.FieldError{Pointer: at + "/" + pointerToken(name), Code: "unknown", Args: []any{s.names}, Message: "is not known here", Fix: "use one of: " + strings.Join(s.names, ", ")}
+	if len(s.names) == 0 {
+		e.Args, e.Fix = nil, "leave it out"
+	}
 	for _, known := range s.names {
 		if near(name, known) {
 			e.Args, e.Fix = []any{known}, "did you mean "+known+"?"

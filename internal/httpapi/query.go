@@ -37,7 +37,11 @@ func parseQuery(r *request) *query {
 	for name, v := range q.values {
 		switch {
 		case !slices.Contains(known, name):
-			q.add(cut(name, 50), "unknown", "is not known here", "use one of: "+strings.Join(known, ", "), known)
+			if len(known) == 0 {
+				q.add(cut(name, 50), "unknown", "is not known here", "leave it out")
+			} else {
+				q.add(cut(name, 50), "unknown", "is not known here", "use one of: "+strings.Join(known, ", "), known)
+			}
 		case len(v) > 1:
 			q.add(name, "duplicate", "appears twice", "keep one")
 		case len(v[0]) > maxParameter:

@@ -187,9 +187,12 @@ func (in *Intake) show(p prepared) domain.DryRun {
 		d := &p.deliveries[i]
 		v := domain.DryDelivery{Lane: d.Lane, Body: string(d.Body), Bytes: len(d.Body), Recipients: d.Recipients}
 		if d.DueAt.After(now) {
-			v.WouldWait = &domain.WouldWait{Reason: d.WaitReason, Until: d.DueAt}
+			v.WouldWait = &domain.WouldWait{Reason: d.WaitReason, Until: &d.DueAt}
 		} else if reason, until, waits := in.cfg.Lanes.Waits(d.Lane); waits {
-			v.WouldWait = &domain.WouldWait{Reason: reason, Until: until}
+			v.WouldWait = &domain.WouldWait{Reason: reason}
+			if !until.IsZero() {
+				v.WouldWait.Until = &until
+			}
 		}
 		out.Deliveries[i] = v
 	}
