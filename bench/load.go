@@ -135,6 +135,8 @@ type noopWeCom struct {
 	url  string
 	srv  *http.Server
 	sent atomic.Int64
+	// accepted counts what the gateway has accepted for it, where that matters.
+	accepted atomic.Int64
 
 	mu       sync.Mutex
 	watching bool

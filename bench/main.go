@@ -21,15 +21,16 @@ func main() {
 		postgres = flag.String("postgres", os.Getenv("TEST_DATABASE_URL"), "also measure on this PostgreSQL")
 		smoke    = flag.Bool("smoke", false, "one second each: only shows that everything works")
 		profile  = flag.String("profile", "", "directory for CPU profiles of the closed loops")
+		waiting  = flag.Int64("backlog", 1_000_000, "waiting messages beside which everything is measured again; 0: none")
 		binary   = flag.String("bin", "", "the gateway's binary (default: build it)")
 	)
 	flag.Parse()
 	if *smoke {
-		*seconds = time.Second
+		*seconds, *waiting = time.Second, min(*waiting, 5000)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, options{*binary, *postgres, *profile, *clients, *seconds, *smoke}); err != nil {
+	if err := run(ctx, options{*binary, *postgres, *profile, *clients, *seconds, *smoke, *waiting}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -41,6 +42,7 @@ type options struct {
 	clients                   int
 	length                    time.Duration
 	smoke                     bool
+	backlog                   int64
 }
 
 func run(ctx context.Context, o options) error {
@@ -72,6 +74,11 @@ func run(ctx context.Context, o options) error {
 	for _, s := range stores {
 		if err := measure(ctx, o, filepath.Join(dir, s.name), binary, s.name, s.url, floor); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if o.backlog > 0 {
+			if err := backlog(ctx, o, filepath.Join(dir, s.name), binary, s.url, o.backlog); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
 		}
 	}
 	return nil

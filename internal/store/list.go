@@ -34,7 +34,11 @@ func (f *filter) add(format string, v any) {
 // bodies. A search in text walks the messages from the newest on and ends with
 // domain.CodeUnavailable when it finds no full page within five seconds.
 func (s *Store) ListMessages(ctx context.Context, mf domain.MessageFilter) (domain.MessagePage, error) {
-	f, err := s.messageFilter(mf)
+	crowded, err := s.crowded(ctx, mf.State)
+	if err != nil {
+		return domain.MessagePage{}, err
+	}
+	f, err := s.messageFilter(mf, crowded)
 	if err != nil {
 		return domain.MessagePage{}, err
 	}
@@ -61,7 +65,7 @@ func (s *Store) ListMessages(ctx context.Context, mf domain.MessageFilter) (doma
 	return page, nil
 }
 
-func (s *Store) messageFilter(mf domain.MessageFilter) (*filter, error) {
+func (s *Store) messageFilter(mf domain.MessageFilter, crowded bool) (*filter, error) {
 	f := &filter{from: ` FROM messages m`}
 	id := `m.id`
 	if mf.User != "" {
@@ -106,7 +110,7 @@ func (s *Store) messageFilter(mf domain.MessageFilter) (*filter, error) {
 	if mf.Merged != "" {
 		f.add(`m.id IN (SELECT message_id FROM deliveries WHERE merged_into = ? AND merged_into <> '')`, clean(mf.Merged))
 	}
-	f.state(mf.State)
+	f.state(mf.State, crowded)
 	if mf.Errcode != nil {
 		f.errcode(*mf.Errcode)
 	}
@@ -117,15 +121,35 @@ func (s *Store) messageFilter(mf domain.MessageFilter) (*filter, error) {
 	return f, nil
 }
 
+// crowded reports whether so many deliveries wait that a list of waiting
+// messages must not begin with them.
+func (s *Store) crowded(ctx context.Context, st domain.State) (bool, error) {
+	const few = 2000
+	if st != domain.StateQueued && st != domain.StateScheduled {
+		return false, nil
+	}
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	var n int
+	_, err := queryRow(ctx, q, `SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE state IN ('queued', 'scheduled') LIMIT $1) waiting`, []any{few + 1}, &n)
+	return n > few, s.readError("count what waits", err)
+}
+
 // state filters by the state as domain.Combine derives it. Open states follow
 // from the deliveries; the row of an open message is not kept up to date.
-func (f *filter) state(st domain.State) {
-	const (
-		open    = `m.finished_at IS NULL`
-		sending = `m.id IN (SELECT message_id FROM deliveries WHERE state = 'sending')`
-		queued  = `m.id IN (SELECT message_id FROM deliveries WHERE state IN ('queued', 'scheduled') AND state = 'queued')`
-		waiting = `m.id IN (SELECT message_id FROM deliveries WHERE state IN ('queued', 'scheduled') AND state = 'scheduled')`
-	)
+//
+// A few waiting deliveries are listed first and their messages picked out of
+// the history; beside many (crowded) the messages are walked from the newest
+// on, and each asked whether it waits.
+func (f *filter) state(st domain.State, crowded bool) {
+	const open = `m.finished_at IS NULL`
+	sending := `m.id IN (SELECT message_id FROM deliveries WHERE state = 'sending')`
+	queued := `m.id IN (SELECT message_id FROM deliveries WHERE state IN ('queued', 'scheduled') AND state = 'queued')`
+	waiting := `m.id IN (SELECT message_id FROM deliveries WHERE state IN ('queued', 'scheduled') AND state = 'scheduled')`
+	if crowded {
+		const has = `EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = m.id AND d.state = `
+		queued, waiting = has+`'queued')`, has+`'scheduled')`
+	}
 	switch st {
 	case "":
 	case domain.StateSending:

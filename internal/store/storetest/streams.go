@@ -59,3 +59,44 @@ func loadStreams(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
+
+// crowded lists waiting messages beside so many that the list takes another way.
+func crowded(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	var queued, scheduled []string
+	for i := range 22 {
+		var all domain.Submission
+		for j := range 100 {
+			sub := Submission("ops", "a")
+			d := &sub.Deliveries[0]
+			if (i+j)%10 == 0 {
+				d.State, d.DueAt = domain.StateScheduled, d.DueAt.Add(time.Hour)
+				scheduled = append(scheduled, sub.Messages[0].ID)
+			} else {
+				queued = append(queued, sub.Messages[0].ID)
+			}
+			all.Messages = append(all.Messages, sub.Messages...)
+			all.Deliveries = append(all.Deliveries, sub.Deliveries...)
+			all.Recipients = append(all.Recipients, sub.Recipients...)
+		}
+		_, err := s.Accept(ctx, all)
+		require.NoError(t, err)
+	}
+	l, _, err := s.AcquireLane(ctx, "app:ops", "n1", time.Minute)
+	require.NoError(t, err)
+	v, err := s.FindMessage(ctx, queued[len(queued)-1])
+	require.NoError(t, err)
+	claim(t, s, ClaimOf(v.Deliveries[0].Delivery, "n1", l.Fence)) // the newest is being sent
+	queued = queued[:len(queued)-1]
+	for _, x := range []struct {
+		state domain.State
+		want  []string
+	}{{domain.StateQueued, queued}, {domain.StateScheduled, scheduled}} {
+		got := list(t, s, domain.MessageFilter{State: x.state})
+		require.Len(t, got, 200)
+		for i := range got {
+			require.Equal(t, x.want[len(x.want)-1-i], got[i], "%s %d", x.state, i)
+		}
+	}
+}

@@ -39,6 +39,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"OrphanLanes", orphanLanes},
 		{"LaneReports", laneReports},
 		{"LoadStreams", loadStreams},
+		{"Crowded", crowded},
 		{"LoadGroup", loadGroup},
 		{"LoadOpen", loadOpen},
 		{"SplitRefused", splitRefused},
