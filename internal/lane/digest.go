@@ -167,6 +167,16 @@ func (l *Lane) squeezeLocked(d *domain.Delivery, until time.Time, b *batch) bool
 	return true
 }
 
+// crowded notes that d stands in a member's line until a time. If it is a
+// digest, what comes meanwhile is collected for the next one, or digests would
+// pile up faster than the member may be sent to.
+func (g *digests) crowded(d *domain.Delivery, until time.Time) {
+	base := domain.DigestBase(d.Digest)
+	if strings.HasPrefix(d.Digest, domain.DigestMark) && until.After(g.pressure[base]) {
+		g.pressure[base] = until
+	}
+}
+
 // merge makes one digest of what waits in a group, or lets a single one go as
 // it is. It reports false when the database does not answer.
 func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {

@@ -289,7 +289,9 @@ func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *bat
 func (l *Lane) parkLocked(d *domain.Delivery, wake, now time.Time, b *batch, members ...string) {
 	joined := l.room.Join(ticket(d), wake, members...)
 	next := l.nextDue
-	l.deferLocked(d, l.turnLocked(d, members, now), domain.WaitMemberRate, b)
+	turn := l.turnLocked(d, members, now)
+	l.deferLocked(d, turn, domain.WaitMemberRate, b)
+	l.digests.crowded(d, turn)
 	if joined { // the room wakes it, not the table
 		l.nextDue = next
 	}
