@@ -280,7 +280,10 @@ func recorded(ctx context.Context, q querier, a *domain.Attempt) (bool, error) {
 }
 
 const (
-	deferDelivery = `UPDATE deliveries SET due_at = ?, wait_reason = ? WHERE id = ? AND state IN ('queued', 'scheduled')`
+	// What waits for a time known in advance is scheduled, unless it was tried.
+	deferDelivery = `UPDATE deliveries SET due_at = ?1, wait_reason = ?2,
+		state = CASE WHEN tries = 0 AND ?2 IN ('scheduled', 'quiet_hours') THEN 'scheduled' ELSE 'queued' END
+		WHERE id = ?3 AND state IN ('queued', 'scheduled')`
 	// A scheduled delivery was never tried, so it cannot be uncertain.
 	settleDelivery = `UPDATE deliveries SET state = ?1, finished_at = ?2, wait_reason = '', reason = ?3
 		WHERE id = ?4 AND (state = 'queued' OR state = 'scheduled' AND ?1 <> 'uncertain') RETURNING message_id`

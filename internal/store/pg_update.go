@@ -23,7 +23,9 @@ const (
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])
 			AS u (id, node, fence, try, at, dup, body)
 		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending' AND d.tries < u.try RETURNING d.id`
-	pgDefer = `UPDATE deliveries d SET due_at = u.due, wait_reason = u.reason FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u (id, due, reason)
+	pgDefer = `UPDATE deliveries d SET due_at = u.due, wait_reason = u.reason,
+		state = CASE WHEN d.tries = 0 AND u.reason IN ('scheduled', 'quiet_hours') THEN 'scheduled' ELSE 'queued' END
+		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u (id, due, reason)
 		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending'`
 	pgFinish = `UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
 		attempts = d.attempts + u.counted, failed_class = u.class, errcode = u.errcode, owner = ''

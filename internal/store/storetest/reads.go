@@ -234,7 +234,15 @@ func random(t *testing.T, open Opener) {
 			},
 			"defer": func(rt *rapid.T) {
 				d := pick(rt)
-				require.NoError(rt, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now(), Reason: domain.WaitHeld}}))
+				reason := rapid.SampledFrom([]domain.WaitReason{domain.WaitHeld, domain.WaitScheduled, domain.WaitMemberRate}).Draw(rt, "reason")
+				require.NoError(rt, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now(), Reason: reason}}))
+				switch {
+				case !open(d):
+				case reason == domain.WaitScheduled && d.Tries == 0:
+					d.State = domain.StateScheduled
+				default:
+					d.State = domain.StateQueued
+				}
 			},
 			"settle": func(rt *rapid.T) {
 				d := pick(rt)

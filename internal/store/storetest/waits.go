@@ -1,0 +1,45 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+)
+
+// waits checks that what waits for a known time is scheduled and all else is
+// queued, whatever it waited for before.
+func waits(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	sub, fence := accepted(t, s, "ops", "a")
+	d := sub.Deliveries[0]
+	put := func(reason domain.WaitReason) domain.MessageView {
+		t.Helper()
+		require.NoError(t, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now(), Reason: reason}}))
+		v, err := s.FindMessage(ctx, d.MessageID)
+		require.NoError(t, err)
+		require.Equal(t, reason, v.WaitReason)
+		return v
+	}
+	for _, c := range []struct {
+		reason domain.WaitReason
+		state  domain.State
+	}{
+		{domain.WaitScheduled, domain.StateScheduled}, {domain.WaitMemberRate, domain.StateQueued},
+		{domain.WaitQuietHours, domain.StateScheduled}, {domain.WaitDigest, domain.StateQueued},
+	} {
+		require.Equal(t, c.state, put(c.reason).State, c.reason)
+	}
+	c := ClaimOf(d, "n1", fence)
+	claim(t, s, c)
+	r := ResultOf(d, c, domain.StateQueued)
+	r.Attempt.Class = "ambiguous"
+	finish(t, s, r)
+	require.Equal(t, domain.StateQueued, put(domain.WaitScheduled).State, "what was tried may end as uncertain")
+	ok, err := s.Settle(ctx, []domain.Settlement{{DeliveryID: d.ID, Next: domain.StateUncertain, At: time.Now()}})
+	require.NoError(t, err)
+	require.Equal(t, []bool{true}, ok)
+}
