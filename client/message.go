@@ -131,7 +131,13 @@ type PlannedDelivery struct {
 	Body       string `json:"body"` // the exact JSON text
 	Bytes      int    `json:"bytes"`
 	Recipients int    `json:"recipients"`
-	WouldWait  any    `json:"would_wait"` // nil: it would go now
+	WouldWait  *Wait  `json:"would_wait"` // nil: it would go now
+}
+
+// Wait is what a delivery would wait for.
+type Wait struct {
+	Reason string `json:"reason"` // as WaitReason of a message
+	Until  string `json:"until"`  // RFC 3339; empty: until a person acts
 }
 
 // DryRun plans a message without storing it.

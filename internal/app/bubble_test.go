@@ -229,6 +229,7 @@ type gate struct {
 	frozen chan struct{} // closed when the node may go on; nil: it runs
 	heard  chan domain.Notice
 	others func(domain.Notice)
+	read   func() // after each reading of a stream, before the node sees it; may be nil
 }
 
 var errDead = errors.New("this node is dead")
@@ -269,6 +270,14 @@ func (g *gate) pass() error {
 		return errDead
 	}
 	return nil
+}
+
+func (g *gate) LoadStream(ctx context.Context, key string, p domain.Priority, scene string, now time.Time, after domain.DueAfter, limit int) ([]domain.Delivery, error) {
+	ds, err := g.Store.LoadStream(ctx, key, p, scene, now, after, limit)
+	if g.read != nil {
+		g.read()
+	}
+	return ds, err
 }
 
 func (g *gate) Claim(ctx context.Context, c []domain.Claim) ([]bool, error) {

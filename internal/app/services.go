@@ -42,19 +42,22 @@ func (e explained) ListMessages(ctx context.Context, f domain.MessageFilter) (do
 	return p, err
 }
 
-// lanes are those of this node, and what is known of an app whose lane is not
-// open here.
+// lanes are those of this node, with what is known of others and of apps whose
+// lane is not open.
 type lanes struct {
 	*lane.Engine
 	operator *dispatch.Operator
 }
 
-// Waits says why a lane stands still, or would if it were open.
-func (l lanes) Waits(key string) (domain.WaitReason, time.Time, bool) {
-	if reason, until, waits := l.Engine.Waits(key); waits {
+// Foresee says what a delivery would wait for.
+func (l lanes) Foresee(d *domain.Delivery) (domain.WaitReason, time.Time, bool) {
+	if reason, until, waits := l.Engine.Foresee(d); waits {
 		return reason, until, true
 	}
-	app, ok := strings.CutPrefix(key, "app:")
+	if reason, until, waits := l.operator.Waits(d.Lane); waits {
+		return reason, until, true
+	}
+	app, ok := strings.CutPrefix(d.Lane, "app:")
 	if !ok {
 		return "", time.Time{}, false
 	}

@@ -182,11 +182,11 @@ func (s *session) printPlan(p client.Plan) error {
 			return err
 		}
 		if d.WouldWait != nil {
-			b, err := json.Marshal(d.WouldWait)
-			if err != nil {
-				return err
+			until := "until a person acts"
+			if d.WouldWait.Until != "" {
+				until = "until " + shortTime(d.WouldWait.Until)
 			}
-			if err := s.printf(", would wait: %s", b); err != nil {
+			if err := s.printf(", would wait %s (%s)", clean(until), clean(d.WouldWait.Reason)); err != nil {
 				return err
 			}
 		}

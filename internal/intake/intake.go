@@ -28,8 +28,9 @@ type Lanes interface {
 	Begin(d *domain.Delivery)
 	Offer(ctx context.Context, ds []domain.Delivery)
 	Forget(lane string, ids ...string)
-	// Waits says whether a lane is stopped now, why and until when (zero: open end).
-	Waits(lane string) (reason domain.WaitReason, until time.Time, waits bool)
+	// Foresee says what a delivery would wait for if it came in now, and until
+	// when as far as is known (zero: until a person acts).
+	Foresee(d *domain.Delivery) (reason domain.WaitReason, until time.Time, waits bool)
 }
 
 // Apps gives the live apps.

@@ -188,9 +188,10 @@ func (in *Intake) show(p prepared) domain.DryRun {
 		v := domain.DryDelivery{Lane: d.Lane, Body: string(d.Body), Bytes: len(d.Body), Recipients: d.Recipients}
 		if d.DueAt.After(now) {
 			v.WouldWait = &domain.WouldWait{Reason: d.WaitReason, Until: &d.DueAt}
-		} else if reason, until, waits := in.cfg.Lanes.Waits(d.Lane); waits {
+		} else if reason, until, waits := in.cfg.Lanes.Foresee(d); waits {
 			v.WouldWait = &domain.WouldWait{Reason: reason}
 			if !until.IsZero() {
+				until = until.UTC()
 				v.WouldWait.Until = &until
 			}
 		}
