@@ -31,7 +31,7 @@ func (elsewhere) Release(*domain.Delivery)                 {}
 func (elsewhere) Begin(*domain.Delivery)                   {}
 func (elsewhere) Offer(context.Context, []domain.Delivery) {}
 func (elsewhere) Forget(string, ...string)                 {}
-func (elsewhere) Waits(string) (domain.WaitReason, time.Time, bool) {
+func (elsewhere) Foresee(*domain.Delivery) (domain.WaitReason, time.Time, bool) {
 	return "", time.Time{}, false
 }
 
