@@ -129,7 +129,7 @@ func (b *bubble) start(name string) *node {
 		}
 	}
 	n.intake = intake.New(intake.Config{
-		Store: b.store, Lanes: n.engine, Apps: n.catalog, Scenes: scenes, Planner: plan.New(n.catalog, b.ids), IDs: b.ids, Follow: follow,
+		Store: n.gate, Lanes: n.engine, Apps: n.catalog, Scenes: scenes, Planner: plan.New(n.catalog, b.ids), IDs: b.ids, Follow: follow,
 	})
 	b.nodes = append(b.nodes, n)
 	require.NoError(b.t, n.engine.Start(ctx))
@@ -224,15 +224,20 @@ func (b *bubble) drained(limit time.Duration) {
 // gate stands between a node and the database: closed, the node is dead.
 type gate struct {
 	*store.Store
-	dead   atomic.Bool
-	mu     sync.Mutex
-	frozen chan struct{} // closed when the node may go on; nil: it runs
-	heard  chan domain.Notice
-	others func(domain.Notice)
-	read   func() // after each reading of a stream, before the node sees it; may be nil
+	dead atomic.Bool
+	// doubtful is how many of the next commits happen and are reported as failed.
+	doubtful atomic.Int64
+	mu       sync.Mutex
+	frozen   chan struct{} // closed when the node may go on; nil: it runs
+	heard    chan domain.Notice
+	others   func(domain.Notice)
+	read     func() // after each reading of a stream, before the node sees it; may be nil
 }
 
-var errDead = errors.New("this node is dead")
+var (
+	errDead  = errors.New("this node is dead")
+	errDoubt = errors.New("nobody knows whether this was committed")
+)
 
 func newGate(s *store.Store) *gate { return &gate{Store: s, heard: make(chan domain.Notice, 64)} }
 
@@ -284,7 +289,22 @@ func (g *gate) Claim(ctx context.Context, c []domain.Claim) ([]bool, error) {
 	if err := g.pass(); err != nil {
 		return nil, err
 	}
-	return g.Store.Claim(ctx, c)
+	ok, err := g.Store.Claim(ctx, c)
+	if g.doubtful.Add(-1) >= 0 {
+		return nil, errDoubt
+	}
+	return ok, err
+}
+
+func (g *gate) Accept(ctx context.Context, s domain.Submission) (domain.AcceptResult, error) {
+	if err := g.pass(); err != nil {
+		return domain.AcceptResult{}, err
+	}
+	res, err := g.Store.Accept(ctx, s)
+	if g.doubtful.Add(-1) >= 0 {
+		return domain.AcceptResult{}, errDoubt
+	}
+	return res, err
 }
 
 func (g *gate) Finish(ctx context.Context, r []domain.Result) ([]bool, error) {

@@ -181,6 +181,36 @@ func scaled(n int) int {
 	return n
 }
 
+// TestDoubtfulCommits loses the answers of commits that happened, as when the
+// connection to the database breaks: nothing stays in the air, nothing doubles.
+func TestDoubtfulCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.Concurrency = 2 })
+		n.scene(t, "plain", domain.Policy{})
+		submit := func(i int) error {
+			_, err := n.intake.Submit(t.Context(), anybody, request("plain", fmt.Sprintf("number %d", i), fmt.Sprintf("load-%d", i)), domain.SubmitOptions{})
+			return err
+		}
+		require.NoError(t, submit(0))
+		b.drained(time.Minute)
+		n.gate.doubtful.Store(1)
+		require.Error(t, submit(1), "born sending, and nobody knows") // on disk all the same
+		for i := 2; i < 40; i++ {
+			require.NoError(t, submit(i))
+		}
+		n.gate.doubtful.Store(3) // claims, now
+		b.drained(5 * time.Minute)
+		o := b.outcome()
+		require.Len(t, o.seen, 40)
+		for k, c := range o.seen {
+			require.Equal(t, 1, c, k)
+		}
+	})
+}
+
 // TestGroupPassesBusyMembers sends to two people at once who are both up to
 // their limit all the time, and never free at the same moment by themselves.
 func TestGroupPassesBusyMembers(t *testing.T) {

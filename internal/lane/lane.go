@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	roomBound   = 100_000 // deliveries that wait for members' budgets in memory, per lane
-	laterBound  = 4096    // retries that wait in memory, per lane
-	resultBound = 2048    // answers of WeCom that wait for their commit, per lane
+	roomBound   = 100_000          // deliveries that wait for members' budgets in memory, per lane
+	laterBound  = 4096             // retries that wait in memory, per lane
+	resultBound = 2048             // answers of WeCom that wait for their commit, per lane
+	doubtAfter  = 15 * time.Second // longer than any commit takes to become known
 	scanEvery   = 20 * time.Millisecond
 	sweepEvery  = time.Second      // how often a paused lane looks for expired deliveries
 	idleCheck   = 30 * time.Second // the net under missed wake-ups
@@ -45,6 +46,8 @@ type Lane struct {
 	sick    bool // a result could not be written: claim nothing new
 	pause   Pause
 	scanned time.Time // last time that the table was read for rows that became due
+	doubted time.Time // the last time that a commit was in doubt
+	doubt   time.Time // when to look for intents whose commit was in doubt; zero: none was
 	swept   time.Time // last look for expired deliveries while paused
 }
 

@@ -19,6 +19,7 @@ type Store interface {
 	SetLaneStatus(ctx context.Context, node string, status map[string]string) error
 	Notify(ctx context.Context, n domain.Notice) error
 	RecoverLane(ctx context.Context, lane string, fence int64) ([]domain.Delivery, error)
+	Intents(ctx context.Context, lane string, fence int64, before time.Time) ([]domain.Delivery, error)
 
 	Streams(ctx context.Context, lane string, now time.Time) ([]domain.Stream, error)
 	LoadStream(ctx context.Context, lane string, p domain.Priority, scene string, now time.Time, after domain.DueAfter, limit int) ([]domain.Delivery, error)

@@ -66,6 +66,7 @@ func (l *Lane) sleep(now time.Time) time.Duration {
 		until(l.scanAt())
 	}
 	until(l.room.NextExpiry())
+	until(l.doubt)
 	if l.pausedLocked(now) {
 		if l.queue.n > 0 {
 			rest = min(rest, sweepEvery)
@@ -95,7 +96,7 @@ func (l *Lane) scanAt() time.Time {
 // turn does one round and reports whether another may find work at once.
 func (l *Lane) turn() bool {
 	now := time.Now()
-	if !l.e.trusted(now) || !l.refill(now) {
+	if !l.e.trusted(now) || !l.settleDoubt(now) || !l.refill(now) {
 		return false
 	}
 	over, ok := l.overdue(now)

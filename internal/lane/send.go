@@ -141,13 +141,62 @@ func (l *Lane) landed(c Control) {
 	}
 }
 
-// release frees a slot whose call was never made.
+// release frees a slot whose call was never made. The commit of its intent may
+// have happened all the same.
 func (l *Lane) release(id string) {
 	l.mu.Lock()
 	delete(l.held, id)
 	l.flying--
+	l.doubted = time.Now()
+	if l.doubt.IsZero() {
+		l.doubt = l.doubted.Add(doubtAfter)
+	}
 	l.mu.Unlock()
 	l.poke()
+}
+
+// settleDoubt takes back intents that are on disk although their calls were
+// never made: the connection to the database broke while they were committed.
+func (l *Lane) settleDoubt(now time.Time) bool {
+	l.mu.Lock()
+	due := !l.doubt.IsZero() && !now.Before(l.doubt)
+	l.mu.Unlock()
+	if !due {
+		return true
+	}
+	rows, err := l.e.store.Intents(l.e.ctx, l.key, l.fence, now)
+	if err != nil {
+		return l.unread(err)
+	}
+	var results []domain.Result
+	l.mu.Lock()
+	for i := range rows {
+		d := &rows[i]
+		if _, held := l.held[d.ID]; held {
+			continue // its call is going on, or its result is being written
+		}
+		r := domain.Result{
+			Next: domain.StateQueued, WaitReason: domain.WaitBackoff, DueAt: d.DueAt, At: now,
+			Attempt: domain.Attempt{Class: "not_sent", Errmsg: "the commit was in doubt: the call was not made"},
+		}
+		l.stamp(&r, d)
+		results = append(results, r)
+	}
+	l.mu.Unlock()
+	if _, err := l.e.store.Finish(l.e.ctx, results); err != nil {
+		return l.unread(err)
+	}
+	l.mu.Lock()
+	l.doubt = time.Time{}
+	if again := l.doubted.Add(doubtAfter); again.After(now) {
+		l.doubt = again // another one since
+	}
+	l.rescan = l.rescan || len(results) > 0
+	l.mu.Unlock()
+	if len(results) > 0 {
+		l.e.cfg.Logger.Warn("intents whose commit was in doubt were taken back", "lane", l.key, "count", len(results))
+	}
+	return true
 }
 
 func (l *Lane) controlLocked(c Control) {

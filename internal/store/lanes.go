@@ -196,6 +196,17 @@ func (s *Store) RecoverLane(ctx context.Context, lane string, fence int64) (ds [
 	return ds, err
 }
 
+// Intents returns deliveries of a lane that are being sent under a fence and
+// were begun before a moment, at most 4096.
+func (s *Store) Intents(ctx context.Context, lane string, fence int64, before time.Time) ([]domain.Delivery, error) {
+	const query = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE lane = $1 AND state = 'sending' AND fence = $2 AND started_at < $3
+		ORDER BY id LIMIT $4`
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	out, err := collect(ctx, q, query, []any{lane, fence, micros(before), maxLoad}, scanDelivery)
+	return out, s.readError("read what is being sent", err)
+}
+
 // LiveLanes lists the lanes that have open deliveries, by key.
 func (s *Store) LiveLanes(ctx context.Context) ([]string, error) {
 	ctx, cancel, q := s.read(ctx)

@@ -445,6 +445,15 @@ func recoverLane(t *testing.T, open Opener) {
 	ds, err = s.RecoverLane(ctx, "app:ops", l.Fence)
 	require.NoError(t, err)
 	require.Empty(t, ds)
+	for _, x := range []struct {
+		fence  int64
+		before time.Time
+		want   int
+	}{{l.Fence, time.Now().Add(time.Minute), 1}, {l.Fence - 1, time.Now().Add(time.Minute), 0}, {l.Fence, time.Now().Add(-time.Hour), 0}} {
+		ds, err = s.Intents(ctx, "app:ops", x.fence, x.before)
+		require.NoError(t, err)
+		require.Len(t, ds, x.want)
+	}
 }
 
 func badWriteFailsAlone(t *testing.T, open Opener) {
