@@ -19,6 +19,7 @@ import (
 	"hongyan/internal/config"
 	"hongyan/internal/domain"
 	"hongyan/internal/scene"
+	"hongyan/internal/store"
 	"hongyan/sandbox"
 )
 
@@ -30,6 +31,11 @@ const devKeyFile = "key"
 // The data stays in cfg.DataDir between runs; fresh starts over.
 func Dev(ctx context.Context, cfg config.Config, fresh bool, out, stderr io.Writer) error {
 	defer runtime.KeepAlive(heapBallast())
+	ln, err := listen(ctx, cfg.SandboxListen)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
 	if fresh {
 		if err := removeDevData(cfg.DataDir); err != nil {
 			return err
@@ -43,10 +49,6 @@ func Dev(ctx context.Context, cfg config.Config, fresh bool, out, stderr io.Writ
 	}
 	wecom := sandbox.New(sandbox.Options{})
 	defer wecom.Close()
-	ln, err := listen(ctx, cfg.SandboxListen)
-	if err != nil {
-		return err
-	}
 	srv := newServer(wecom, slog.New(slog.DiscardHandler))
 	go func() { _ = srv.Serve(ln) }()
 	defer srv.Close()
@@ -65,7 +67,8 @@ func Dev(ctx context.Context, cfg config.Config, fresh bool, out, stderr io.Writ
 	})
 }
 
-// removeDevData deletes what Dev made, and refuses to delete anything else.
+// removeDevData deletes what Dev made, and refuses to delete anything else, or
+// what a running gateway uses.
 func removeDevData(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -80,6 +83,11 @@ func removeDevData(dir string) error {
 			return fmt.Errorf("%s holds %s, which is not ours: nothing was deleted; choose another --data", dir, e.Name())
 		}
 	}
+	lock, err := store.Lock(filepath.Join(dir, "hongyan.db"))
+	if err != nil {
+		return fmt.Errorf("start over: %w", err)
+	}
+	_ = lock.Close() // some systems do not remove an open file
 	for _, e := range entries {
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 			return fmt.Errorf("start over: %w", err)

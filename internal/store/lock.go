@@ -11,6 +11,10 @@ import (
 
 const lockName = "hongyan.lock"
 
+// Lock keeps every process from serving the SQLite file db until it is closed.
+// It fails, naming the process, when one does already.
+func Lock(db string) (io.Closer, error) { return lockFile(db) }
+
 // lockFile makes sure that one process serves a SQLite file. The file stays
 // when the process ends; only the lock on it counts.
 func lockFile(db string) (*os.File, error) {
