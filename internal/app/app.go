@@ -51,6 +51,7 @@ type App struct {
 
 	keyIDs     []string                      // of the master key's ring; the first seals
 	setupToken string                        // of the setup link; empty: there is an admin key
+	behind     sync.WaitGroup                // what is written behind
 	closers    []func(context.Context) error // run backwards
 
 	directory *directory.Directory
@@ -88,6 +89,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		return nil, err
 	}
 	a.onClose(func(context.Context) error { return a.store.Close() })
+	a.onClose(func(context.Context) error { a.behind.Wait(); return nil })
 
 	a.catalog = catalog.New(catalog.Config{Store: a.store, Log: log, CheckScene: scene.Check, CheckSchedule: schedule.Check})
 	scenes := scene.New(a.catalog)
@@ -126,6 +128,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Apps: a.catalog, History: a.store, Directory: a.directory, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
 		Node: node, Agent: "hongyan/" + Version(), Logger: log,
 		OnAttempt: a.metrics.Attempt, OnToken: a.metrics.TokenRefresh,
+		OnQuota: a.quotaWarning,
 	})
 	if _, err := sender.Health().Load(ctx); err != nil {
 		return nil, fmt.Errorf("load the apps' health: %w", err)
@@ -134,7 +137,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	follow := &intake.Follow{}
 	a.engine = lane.New(lane.Config{
 		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.RateWait(string(r)) }, OnFinal: follow.Finished,
-		Weight: a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids, Cut: plan.Cut, Logger: log}), Notices: a.store.Notices(),
+		OnMerge: a.metrics.Digest,
+		Weight:  a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids, Cut: plan.Cut, Logger: log}), Notices: a.store.Notices(),
 		OnBeat: func(ctx context.Context) { a.operator.Sync(ctx) },
 	}, a.store, sender)
 	a.operator = dispatch.NewOperator(sender, a.engine, a.store)

@@ -115,6 +115,8 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 			`hongyan_queue_messages{lane="app:ops"} 0`,
 			`hongyan_app_blocked{app="bad",cause="bad_secret"} 1`,
 			`hongyan_quota_limit{app="ops"} 2000`,
+			`hongyan_lane_parked{lane="app:ops"} 0`,
+			`hongyan_lane_owned{lane="app:ops"} 1`,
 			`hongyan_token_refresh_total{app="ops",result="ok"} 1`,
 			`hongyan_http_event_streams 0`,
 			`hongyan_build_info{`,

@@ -56,6 +56,7 @@ func (a *App) measure(ctx context.Context, g *gauges) error {
 			age = now.Sub(l.OldestAt)
 		}
 		a.metrics.LaneQueue(l.Lane, l.Depth, age)
+		a.metrics.LaneState(l.Lane, l.Parked, a.engine.Owns(l.Lane))
 		live[l.Lane] = true
 		if app, ok := strings.CutPrefix(l.Lane, "app:"); ok {
 			for _, u := range l.Used {

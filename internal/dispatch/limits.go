@@ -103,6 +103,9 @@ func (s *Sender) restoreQuota(ctx context.Context, laneKey, last string, p *pace
 	}
 	sent, err := s.cfg.History.SentPersons(ctx, laneKey, since)
 	p.quota.Restore(now, used+sent)
+	if p.quota.Warns(now) { // somebody has been told
+		p.warned = pace.Day(now)
+	}
 	return err
 }
 

@@ -149,7 +149,11 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn
 		p.windows.RecordAll(now)
 	}
 	p.duplicateCheck(d, now)
-	return lane.Admission{}, p.quota.Add(now, r.persons(d))
+	warn = p.quota.Add(now, r.persons(d)) && !p.warned.Equal(pace.Day(now))
+	if warn {
+		p.warned = pace.Day(now)
+	}
+	return lane.Admission{}, warn
 }
 
 func (p *pacer) reason() domain.WaitReason {

@@ -131,13 +131,14 @@ type Event struct {
 // Event types.
 const (
 	EventAccepted  = "message.accepted"
-	EventFinished  = "message."         // + final state: message.sent, message.failed…
-	EventRetry     = "delivery.retry"   // an attempt ended and another will follow
-	EventWait      = "delivery.waiting" // it must wait; data says why and until when
-	EventReleased  = "message.released" // a person decided about a held message; data says do (send, drop) and by whom
-	EventAppHealth = "app.health"       // an app became blocked, paused or ok again
-	EventRunFailed = "schedule.failed"  // a run of a schedule was refused
-	EventRunMissed = "schedule.missed"  // a run of a schedule came about while no gateway ran
+	EventFinished  = "message."          // + final state: message.sent, message.failed…
+	EventRetry     = "delivery.retry"    // an attempt ended and another will follow
+	EventWait      = "delivery.waiting"  // it must wait; data says why and until when
+	EventReleased  = "message.released"  // a person decided about a held message; data says do (send, drop) and by whom
+	EventAppHealth = "app.health"        // an app became blocked, paused or ok again
+	EventQuota     = "app.quota_warning" // 80 % of an app's day are used; once a day
+	EventRunFailed = "schedule.failed"   // a run of a schedule was refused
+	EventRunMissed = "schedule.missed"   // a run of a schedule came about while no gateway ran
 )
 
 // ReasonDropped is the reason of deliveries that were held until a person gave

@@ -225,6 +225,7 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 		l.failed("store a digest", err)
 		return false
 	}
+	l.e.cfg.OnMerge(d.Scene, len(x.Merged))
 	l.forget(x.Merged)
 	l.mu.Lock()
 	l.digests.opened(d, now) // the next window begins with the digest

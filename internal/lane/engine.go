@@ -22,6 +22,7 @@ type Config struct {
 	Digests Digester                       // nil: nothing is merged
 	OnWait  func(reason domain.WaitReason) // for metrics
 	OnFinal func(messageID string)         // a delivery of it has ended; may be nil
+	OnMerge func(scene string, merged int) // a digest was stored; for metrics; may be nil
 	Notices <-chan domain.Notice           // what other nodes announce; may be nil
 	OnBeat  func(ctx context.Context)      // at every heartbeat, and on notices that are not of lanes; may be nil
 }
@@ -41,6 +42,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnWait == nil {
 		c.OnWait = func(domain.WaitReason) {}
+	}
+	if c.OnMerge == nil {
+		c.OnMerge = func(string, int) {}
 	}
 	if c.OnFinal == nil {
 		c.OnFinal = func(string) {}

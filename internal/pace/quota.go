@@ -43,11 +43,15 @@ func (q *Quota) Fits(now time.Time, n int) bool {
 // Add counts n person-times; a negative n takes them back. It reports whether
 // the share of the day's quota that is used has just reached 80 %.
 func (q *Quota) Add(now time.Time, n int) (warn bool) {
-	q.turn(now)
-	before := q.used
+	before := q.Warns(now)
 	q.used = max(q.used+int64(n), 0)
-	line := (q.Allowed*8 + 9) / 10
-	return q.Allowed > 0 && before < line && q.used >= line
+	return !before && q.Warns(now)
+}
+
+// Warns reports whether at least 80 % of the day's quota is used.
+func (q *Quota) Warns(now time.Time) bool {
+	q.turn(now)
+	return q.Allowed > 0 && q.used >= (q.Allowed*8+9)/10
 }
 
 // Restore sets what was used today before this start.

@@ -89,6 +89,11 @@ func (s *Store) readError(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, s.explain(err))
 }
 
+// AddEvent appends a fact that belongs to no message.
+func (s *Store) AddEvent(ctx context.Context, e domain.Event) error {
+	return s.do(ctx, func(ctx context.Context, q querier) error { return addEvent(ctx, q, e) })
+}
+
 const insertEvent = `INSERT INTO events (type, message_id, delivery_id, at, data) VALUES ($1, $2, $3, $4, $5)`
 
 func addEvent(ctx context.Context, q querier, e domain.Event) error {

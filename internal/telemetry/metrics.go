@@ -32,6 +32,11 @@ type Metrics struct {
 	rateWaits     *prometheus.CounterVec
 	quotaUsed     *prometheus.GaugeVec
 	quotaLimit    *prometheus.GaugeVec
+	quotaWarnings *prometheus.CounterVec
+	laneParked    *prometheus.GaugeVec
+	laneOwned     *prometheus.GaugeVec
+	digests       *prometheus.CounterVec
+	merged        *prometheus.CounterVec
 	appBlocked    *prometheus.GaugeVec
 	tokenRefresh  *prometheus.CounterVec
 	commitSeconds prometheus.Histogram
@@ -75,6 +80,11 @@ func NewMetrics(version, commit string) *Metrics {
 	m.rateWaits = counter("rate_waits_total", "Deliveries put off, by reason.", "reason")
 	m.quotaUsed = gauge("quota_used", "Member sends counted today against the app's daily quota.", "app")
 	m.quotaLimit = gauge("quota_limit", "Daily quota of the app; 0 when unknown.", "app")
+	m.quotaWarnings = counter("quota_warnings_total", "How often 80 % of an app's daily quota were reached.", "app")
+	m.laneParked = gauge("lane_parked", "Deliveries that wait for a member's budget.", "lane")
+	m.laneOwned = gauge("lane_owned", "1 on the node that sends this lane, 0 on the others.", "lane")
+	m.digests = counter("digests_total", "Digests made, by scene.", "scene")
+	m.merged = counter("digest_messages_total", "Deliveries that were merged into digests, by scene.", "scene")
 	m.appBlocked = gauge("app_blocked", "1 while WeCom refuses the app for this cause.", "app", "cause")
 	m.tokenRefresh = counter("token_refresh_total", "Access tokens fetched from WeCom.", "app", "result")
 	m.commitSeconds = histogram("store_commit_seconds", "Duration of one group commit.", fast)
@@ -147,11 +157,37 @@ func (m *Metrics) LaneQueue(lane string, depth int64, oldest time.Duration) {
 	}
 }
 
+// LaneState sets how many deliveries of a lane wait for a member's budget, and
+// whether this node sends it.
+func (m *Metrics) LaneState(lane string, parked int, owned bool) {
+	if m != nil {
+		m.laneParked.WithLabelValues(lane).Set(float64(parked))
+		m.laneOwned.WithLabelValues(lane).Set(map[bool]float64{true: 1}[owned])
+	}
+}
+
+// Digest counts a digest and the deliveries that were merged into it.
+func (m *Metrics) Digest(scene string, merged int) {
+	if m != nil {
+		m.digests.WithLabelValues(scene).Inc()
+		m.merged.WithLabelValues(scene).Add(float64(merged))
+	}
+}
+
+// QuotaWarning counts an app that has used most of its day.
+func (m *Metrics) QuotaWarning(app string) {
+	if m != nil {
+		m.quotaWarnings.WithLabelValues(app).Inc()
+	}
+}
+
 // ForgetLane drops the series of a lane that has ended.
 func (m *Metrics) ForgetLane(lane string) {
 	if m != nil {
 		m.queueMessages.DeleteLabelValues(lane)
 		m.queueOldest.DeleteLabelValues(lane)
+		m.laneParked.DeleteLabelValues(lane)
+		m.laneOwned.DeleteLabelValues(lane)
 	}
 }
 

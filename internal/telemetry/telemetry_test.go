@@ -33,6 +33,12 @@ func TestMetricsHaveTheDocumentedNames(t *testing.T) {
 	m.Commit(time.Millisecond, 7)
 	m.Request("/v1/messages", "POST", 202, time.Millisecond)
 	m.Streams(1)
+	m.LaneState("app:ops", 4, true)
+	m.LaneState("app:erp", 0, false)
+	m.LaneState("app:gone", 1, true)
+	m.ForgetLane("app:gone")
+	m.Digest("noise", 5)
+	m.QuotaWarning("ops")
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	body, err := io.ReadAll(rec.Body)
@@ -53,10 +59,17 @@ func TestMetricsHaveTheDocumentedNames(t *testing.T) {
 		`hongyan_store_commit_seconds_count 1`,
 		`hongyan_http_requests_total{method="POST",route="/v1/messages",status="202"} 1`,
 		`hongyan_build_info{commit="abc",`,
+		`hongyan_lane_parked{lane="app:ops"} 4`,
+		`hongyan_lane_owned{lane="app:ops"} 1`,
+		`hongyan_lane_owned{lane="app:erp"} 0`,
+		`hongyan_digests_total{scene="noise"} 1`,
+		`hongyan_digest_messages_total{scene="noise"} 5`,
+		`hongyan_quota_warnings_total{app="ops"} 1`,
 	} {
 		require.Contains(t, string(body), want)
 	}
 	require.NotContains(t, string(body), "bad_secret")
+	require.NotContains(t, string(body), "app:gone")
 	m.AppBlocked("ops", "")
 	var nothing *telemetry.Metrics
 	nothing.Accepted("", "")
