@@ -55,7 +55,7 @@ func examples() map[string][]string {
 
 		"messages release": {"hongyan messages release msg_0", "hongyan messages release msg_0 --drop"},
 
-		"lanes":            {"hongyan lanes"},
+		"lanes":            {"hongyan lanes", "hongyan lanes ops", "hongyan lanes --hot --watch"},
 		"apply":            {"hongyan apply -f hongyan.d --dry-run", "hongyan apply -f hongyan.d"},
 		"export":           {"hongyan export > all.yaml", "hongyan export --kind scenes"},
 		"app":              {"hongyan app list"},

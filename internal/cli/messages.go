@@ -2,8 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -285,53 +283,4 @@ func (s *session) acted(raw json.RawMessage, err error, word string) error {
 	}
 	_ = json.Unmarshal(raw, &v) // an empty answer prints the word alone
 	return s.printf("%s\n", strings.TrimSpace(clean(firstOf(v.ID, v.Key)+" "+firstOf(v.State, word))))
-}
-
-type lanesCmd struct{}
-
-// Run prints the lanes.
-func (c *lanesCmd) Run(s *session) error {
-	api, err := s.api()
-	if err != nil {
-		return err
-	}
-	raw, err := api.Lanes(s.ctx)
-	if err != nil {
-		return err
-	}
-	if s.root.JSON {
-		return s.printJSON(raw)
-	}
-	var page struct {
-		Items []struct {
-			Lane        string         `json:"lane"`
-			Depth       int64          `json:"depth"`
-			Sending     int64          `json:"sending"`
-			OldestAt    string         `json:"oldest_at"`
-			PausedUntil string         `json:"paused_until"`
-			PauseReason string         `json:"pause_reason"`
-			Cause       string         `json:"cause"`
-			Waiting     map[string]int `json:"waiting"`
-		} `json:"items"`
-	}
-	if err := json.Unmarshal(raw, &page); err != nil {
-		return s.printJSON(raw)
-	}
-	rows := make([][]string, len(page.Items))
-	for i, l := range page.Items {
-		var why []string
-		for _, reason := range slices.Sorted(maps.Keys(l.Waiting)) {
-			if reason != "" {
-				why = append(why, reason+"="+strconv.Itoa(l.Waiting[reason]))
-			}
-		}
-		if l.PausedUntil != "" {
-			why = append(why, "paused until "+shortTime(l.PausedUntil))
-		}
-		if pause := strings.TrimSpace(l.PauseReason + " " + l.Cause); pause != "" {
-			why = append(why, "("+pause+")")
-		}
-		rows[i] = []string{l.Lane, strconv.FormatInt(l.Depth, 10), strconv.FormatInt(l.Sending, 10), shortTime(l.OldestAt), strings.Join(why, " ")}
-	}
-	return s.table([]string{"LANE", "DEPTH", "SENDING", "OLDEST", "WAITS"}, rows)
 }
