@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -226,6 +227,28 @@ func (s *sim) releaseHeld(limit time.Duration) {
 	}
 }
 
+// drops tells of each member who lost something what came before, for a failure.
+func (s *sim) drops() string {
+	var b strings.Builder
+	at := func(t time.Time) time.Duration { return t.Sub(s.began) }
+	for i, e := range s.wecom.Ledger() {
+		for _, u := range e.Dropped {
+			fmt.Fprintf(&b, "%s lost %s at %s; before it:\n", u, e.Content, at(e.At))
+			for _, o := range s.wecom.Ledger()[:i+1] {
+				if slices.Contains(o.Users, u) || slices.Contains(o.Dropped, u) {
+					fmt.Fprintf(&b, "  %s %s duplicate %v, fault %q\n", at(o.At), o.Content, o.Duplicate, o.Fault)
+					var text struct{ Content string }
+					_ = jsonInto(o.Content, &text)
+					if e.At.Sub(o.At) < time.Minute {
+						b.WriteString(s.story(text.Content + "→"))
+					}
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
 // memory is what the nodes believe, for a failure.
 func (s *sim) memory() string {
 	var b strings.Builder
@@ -245,7 +268,9 @@ func (s *sim) memory() string {
 // judge holds what members saw against what was promised.
 func (s *sim) judge() {
 	o := s.outcome()
-	require.Zero(s.t, o.dropped, "WeCom dropped messages over a member's limit")
+	if o.dropped > 0 {
+		require.Fail(s.t, "WeCom dropped messages over a member's limit", "%s", s.drops())
+	}
 	expected := map[string]int{} // text→member: copies that must be there
 	loose := map[string]bool{}   // text→member: may be there any number of times
 	var merged []domain.MessageView

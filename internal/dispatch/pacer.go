@@ -274,11 +274,12 @@ func (p *pacer) overQuota() int {
 }
 
 // landed corrects the counters once a call has ended: what WeCom did not take
-// is given back, and a slow call counts from its end, for WeCom counted it
-// somewhere in between.
-func (p *pacer) landed(d *domain.Delivery, class wecom.Class, took time.Duration) {
+// is given back, and what was slow counts from its end, for WeCom counted it
+// somewhere in between: d.StartedAt is when its place was booked, and a commit
+// lay before the call.
+func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
 	taken := class == wecom.ClassOK || class == wecom.ClassAmbiguous || class == wecom.ClassTransient
-	if taken && took < 200*time.Millisecond {
+	if taken && end.Sub(d.StartedAt) < 200*time.Millisecond {
 		return // inside the windows' margin
 	}
 	r := p.receivers(d.Body)
@@ -286,14 +287,14 @@ func (p *pacer) landed(d *domain.Delivery, class wecom.Class, took time.Duration
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if taken {
-		p.windows.Move(all, d.StartedAt, d.StartedAt.Add(took))
+		p.windows.Move(all, d.StartedAt, end)
 		return
 	}
 	p.windows.Forget(all, d.StartedAt)
 	if r.unknown {
 		p.windows.ForgetAll(d.StartedAt)
 	}
-	p.quota.Add(d.StartedAt.Add(took), -r.persons(d))
+	p.quota.Add(end, -r.persons(d))
 }
 
 // report adds the use of the limits.

@@ -234,7 +234,7 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 	now := time.Now()
 	took := now.Sub(began)
 	r := domain.Result{At: now, Counted: true, Event: true}
-	r.Attempt = domain.Attempt{Duration: took, HTTPStatus: http.StatusOK, Class: string(wecom.ClassOK), Errmsg: "ok"}
+	r.Attempt = domain.Attempt{StartedAt: began, Duration: took, HTTPStatus: http.StatusOK, Class: string(wecom.ClassOK), Errmsg: "ok"}
 	var c lane.Control
 	if err == nil {
 		c = lane.Control{Success: true, Clear: true}
@@ -252,7 +252,7 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 		}
 		c = s.fail(d, app, e, &r, now)
 	}
-	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), took)
+	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), now)
 	s.cfg.OnAttempt(app.Key, r.Attempt.Class, took)
 	s.cfg.Logger.Info("attempt", "message_id", d.MessageID, "delivery_id", d.ID, "app", app.Key, "n", d.Tries,
 		"class", r.Attempt.Class, "errcode", r.Attempt.Errcode, "next", string(r.Next), "duration_ms", took.Milliseconds())

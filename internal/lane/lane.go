@@ -103,7 +103,9 @@ func (l *Lane) stamp(r *domain.Result, d *domain.Delivery) {
 	r.MessageID = d.MessageID
 	r.Attempt.DeliveryID, r.Attempt.N, r.Attempt.Lane = d.ID, d.Tries, d.Lane
 	r.Attempt.Node, r.Attempt.Fence = l.e.cfg.Node, l.fence
-	r.Attempt.StartedAt = d.StartedAt
+	if r.Attempt.StartedAt.IsZero() {
+		r.Attempt.StartedAt = d.StartedAt
+	}
 	if !r.Next.Final() && !d.ExpiresAt.IsZero() && r.DueAt.After(d.ExpiresAt) {
 		r.DueAt = d.ExpiresAt // so that it is settled on time
 	}

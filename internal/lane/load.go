@@ -18,7 +18,8 @@ func (l *Lane) refill(now time.Time) bool {
 		}
 		l.queue.push(d, true)
 	}
-	scan := l.rescan || (!l.nextDue.IsZero() && !l.scanAt().After(now))
+	// The net under lost notices: now and then the table is read unasked.
+	scan := l.rescan || (!l.nextDue.IsZero() && !l.scanAt().After(now)) || now.Sub(l.scanned) >= idleCheck
 	if scan {
 		l.rescan, l.nextDue, l.scanned = false, time.Time{}, now
 	}
