@@ -35,7 +35,7 @@ func Dev(ctx context.Context, cfg config.Config, fresh bool, out, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	if fresh {
 		if err := removeDevData(cfg.DataDir); err != nil {
 			return err
