@@ -31,8 +31,11 @@ type Config struct {
 	Limits []Limit // default 30 in a minute and 1000 in an hour; entries with a Count or Window of 0 are ignored
 	// Margin is added to every window: it covers the time between our clock and
 	// the moment when the other side counts. Negative means none; 0 the default.
-	Margin  time.Duration
-	Members int // how many members are remembered at most; default 200,000
+	Margin time.Duration
+	// Members is how many are remembered one by one; default 200,000. When more
+	// are active, those who got least share what is remembered of them: some wait
+	// longer than they need, and nobody gets too much.
+	Members int
 }
 
 func (c Config) withDefaults() Config {

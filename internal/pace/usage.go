@@ -46,11 +46,11 @@ func (w *Windows) Limits() []Limit {
 // first, at most n. It looks at every remembered member.
 func (w *Windows) Busiest(now time.Time, n int) []Usage {
 	var out []Usage
-	for u, m := range w.members {
-		if len(m.at) == 0 || m.at[len(m.at)-1] <= now.UnixMicro()-w.keep {
+	for u := range w.members {
+		x := Usage{User: u, Used: w.Used(now, u)}
+		if !slices.ContainsFunc(x.Used, func(n int) bool { return n > 0 }) {
 			continue
 		}
-		x := Usage{User: u, Used: w.Used(now, u)}
 		i, _ := slices.BinarySearchFunc(out, x, compareUsage)
 		if i < n {
 			out = slices.Insert(out, i, x)

@@ -10,11 +10,12 @@ import (
 type Windows struct {
 	limits  []limit
 	margin  int64 // microseconds
-	keep    int64 // microseconds after which an entry counts nowhere
-	most    int   // entries that one member needs at most
+	keep    int64 // microseconds after which an entry is forgotten
+	most    int   // the largest count of a limit
 	max     int
 	members map[string]*member
-	all     []int64 // times of messages that count for everybody
+	all     []int64            // times of messages that count for everybody
+	gone    map[uint32]*member // what nobody of a crowd exceeds who is not among members
 }
 
 // limit is a Limit in microseconds, with the margin in it.
@@ -23,13 +24,10 @@ type limit struct {
 	window int64
 }
 
-// member holds times in microseconds, oldest first.
-type member struct{ at []int64 }
-
 // New returns empty windows.
 func New(cfg Config) *Windows {
 	cfg = cfg.withDefaults()
-	w := &Windows{margin: cfg.Margin.Microseconds(), max: cfg.Members, members: map[string]*member{}}
+	w := &Windows{margin: cfg.Margin.Microseconds(), max: cfg.Members, members: map[string]*member{}, gone: map[uint32]*member{}}
 	w.SetLimits(cfg.Limits)
 	return w
 }
@@ -44,7 +42,7 @@ func (w *Windows) SetLimits(limits []Limit) {
 		}
 		window := l.Window.Microseconds() + w.margin
 		w.limits = append(w.limits, limit{l.Count, window})
-		w.keep = max(w.keep, window)
+		w.keep = max(w.keep, window+slack)
 		w.most = max(w.most, l.Count)
 	}
 }
@@ -66,18 +64,14 @@ func (w *Windows) Next(now time.Time, users []string) []time.Time {
 func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
 	start := now.UnixMicro()
 	ahead = min(max(ahead, 0), 100_000)
-	past := w.past(user)
-	if ahead == 0 {
-		if at := w.earliest(past, nil, start); at > start {
-			return ceil(at, now)
-		}
-		return now
+	times := w.past(user)
+	if ahead > 0 {
+		times = slices.Grow(slices.Clone(times), ahead)
 	}
-	future := make([]int64, 0, ahead)
-	at := start
-	for range ahead + 1 {
-		at = w.earliest(past, future, at)
-		future = append(future, at)
+	at := w.earliest(times, start)
+	for range ahead {
+		times = put(times, at)
+		at = w.earliest(times, at)
 	}
 	if at <= start {
 		return now
@@ -87,18 +81,22 @@ func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
 
 // past gives the times that count for a user, oldest first. Do not change it.
 func (w *Windows) past(user string) []int64 {
-	var own []int64
-	if m := w.members[fold(user)]; m != nil {
-		own = m.at
+	key := fold(user)
+	m := w.members[key]
+	if m == nil && len(w.gone) > 0 {
+		m = w.gone[w.crowd(key)]
 	}
-	if len(w.all) == 0 {
+	return w.withAll(m.times())
+}
+
+func (w *Windows) withAll(own []int64) []int64 {
+	switch {
+	case len(w.all) == 0:
 		return own
-	}
-	if len(own) == 0 {
+	case len(own) == 0:
 		return w.all
 	}
-	both := make([]int64, 0, len(own)+len(w.all))
-	both = append(append(both, own...), w.all...)
+	both := slices.Concat(own, w.all)
 	slices.Sort(both)
 	return both
 }
@@ -109,13 +107,16 @@ func (w *Windows) past(user string) []int64 {
 func (w *Windows) NextAll(now time.Time) (next time.Time, blocked []string) {
 	const most = 1000
 	start := now.UnixMicro()
-	at := w.earliest(w.all, nil, start)
-	for u := range w.members {
-		own := w.earliest(w.past(u), nil, start)
+	at := w.earliest(w.all, start)
+	for u, m := range w.members {
+		own := w.earliest(w.withAll(m.at), start)
 		if own > start && len(blocked) < most {
 			blocked = append(blocked, u)
 		}
 		at = max(at, own)
+	}
+	for _, m := range w.gone {
+		at = max(at, w.earliest(w.withAll(m.at), start))
 	}
 	if at <= start {
 		return now, nil
@@ -132,29 +133,32 @@ func (w *Windows) RecordAll(now time.Time) {
 	}
 }
 
-// ForgetAll takes a RecordAll of that time back.
-func (w *Windows) ForgetAll(at time.Time) {
-	if i, found := slices.BinarySearch(w.all, at.UnixMicro()); found {
+// MoveAll is [Windows.Move] for a RecordAll.
+func (w *Windows) MoveAll(from, to time.Time) {
+	if w.ForgetAll(from) {
+		w.RecordAll(to)
+	}
+}
+
+// ForgetAll takes a RecordAll of that time back; it reports false when there
+// was none.
+func (w *Windows) ForgetAll(at time.Time) bool {
+	i, found := slices.BinarySearch(w.all, at.UnixMicro())
+	if found {
 		w.all = slices.Delete(w.all, i, i+1)
 	}
+	return found
 }
 
 // ceil gives the time of that microsecond in now's zone.
 func ceil(micro int64, now time.Time) time.Time { return time.UnixMicro(micro).In(now.Location()) }
 
 // earliest finds the first moment from start on at which every window that
-// ends there has room, over past followed by future.
-func (w *Windows) earliest(past, future []int64, start int64) int64 {
-	n := len(past) + len(future)
+// ends there has room.
+func (w *Windows) earliest(times []int64, start int64) int64 {
 	for _, l := range w.limits {
-		if i := n - l.count; i >= 0 {
-			var oldest int64
-			if i < len(past) {
-				oldest = past[i]
-			} else {
-				oldest = future[i-len(past)]
-			}
-			start = max(start, oldest+l.window)
+		if i := len(times) - l.count; i >= 0 {
+			start = max(start, times[i]+l.window)
 		}
 	}
 	return start
@@ -180,14 +184,19 @@ func (w *Windows) Restore(now time.Time, records []Record) {
 	}
 }
 
+// RestoreAll is [Windows.Restore] for one message to everybody.
+func (w *Windows) RestoreAll(now, at time.Time) {
+	if at.UnixMicro() > now.UnixMicro()-w.keep {
+		w.RecordAll(at)
+	}
+}
+
 // Move changes the time of a counted message: the other side counted it
 // somewhere between the start and the end of the call, so the later one is the
 // safe one. It does nothing for a message that is not there.
 func (w *Windows) Move(users []string, from, to time.Time) {
 	for _, u := range users {
-		if w.remove(u, from.UnixMicro()) {
-			w.add(u, to.UnixMicro())
-		}
+		w.move(u, from.UnixMicro(), to.UnixMicro())
 	}
 }
 
