@@ -75,8 +75,8 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) {
 			p.windows.Restore(now, []pace.Record{{User: u, At: r.At}})
 		}
 	}
-	if to.unknown && now.Sub(r.At) < time.Hour {
-		p.windows.RecordAll(r.At)
+	if to.unknown {
+		p.windows.RestoreAll(now, r.At)
 	}
 	if len(p.recent) < recentBound {
 		h := maphash.Bytes(p.seed, r.Body)

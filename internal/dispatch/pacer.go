@@ -288,6 +288,9 @@ func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
 	defer p.mu.Unlock()
 	if taken {
 		p.windows.Move(all, d.StartedAt, end)
+		if r.unknown {
+			p.windows.MoveAll(d.StartedAt, end)
+		}
 		return
 	}
 	p.windows.Forget(all, d.StartedAt)
