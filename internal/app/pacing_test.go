@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -163,4 +164,55 @@ func TestQuietHoursAndTheirExceptions(t *testing.T) {
 	urgent := w.must("POST", "/v1/messages", obj{"scene": "quiet", "data": obj{"n": 2}, "priority": "urgent"}).str("id")
 	w.becomes(urgent, "sent")
 	require.Equal(t, []string{"2"}, w.texts("zhangsan"))
+}
+
+func TestLanesShowWhoWaits(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, url string) {
+		w := newWorldOn(t, sandbox.Options{MembersPattern: regexp.MustCompile(`[Ll]oad-\d+`)}, url)
+		w.must("PUT", "/v1/apps/ops", obj{
+			"corp_id": sandbox.DevCorpID, "agent_id": sandbox.DevAgentID, "base_url": w.base, "accounts": 10, "limits": obj{"member_per_minute": 2},
+		})
+		lane := func() obj {
+			for _, it := range w.must("GET", "/v1/lanes", nil).body["items"].([]any) {
+				if it.(obj)["lane"] == "app:ops" {
+					return it.(obj)
+				}
+			}
+			return obj{}
+		}
+		for i := range 5 {
+			w.must("POST", "/v1/messages", text(fmt.Sprint("n", i), "", "Load-1"))
+		}
+		eventually(t, "three stand in the member's line", func() bool { return lane()["parked"] == 3.0 && lane()["sending"] == 0.0 })
+		l := lane()
+		require.EqualValues(t, 3, l["depth"])
+		require.Equal(t, obj{"member_rate": 3.0}, l["waiting"])
+		require.NotEmpty(t, l["owner"])
+		require.NotEmpty(t, l["reported_at"])
+		require.Nil(t, l["pause_reason"])
+		used := map[string]string{}
+		for _, u := range l["used"].([]any) {
+			used[u.(obj)["name"].(string)] = fmt.Sprint(u.(obj)["used"], "/", u.(obj)["limit"])
+		}
+		require.Equal(t, map[string]string{"member_minute": "2/2", "member_hour": "2/1000", "app_day": "2/2000"}, used)
+		hot := l["hot"].([]any)
+		require.Len(t, hot, 1)
+		h := hot[0].(obj)
+		require.Equal(t, "Load-1", h["id"], "in the caller's spelling")
+		require.EqualValues(t, 2, h["minute"])
+		require.EqualValues(t, 2, h["hour"])
+		require.EqualValues(t, 3, h["waiting"])
+		require.NotEmpty(t, h["next_at"])
+
+		w.must("POST", "/v1/apps/ops/pause", nil)
+		l = lane()
+		require.Equal(t, "app_paused", l["pause_reason"])
+		require.Nil(t, l["paused_until"], "until somebody resumes it")
+		waiting := w.must("POST", "/v1/messages", text("x", "", "load-2")).str("id")
+		eventually(t, "it says what it waits for", func() bool { return w.message(waiting).str("wait_reason") == "app_paused" })
+		w.must("POST", "/v1/apps/ops/resume", nil)
+		w.becomes(waiting, "sent")
+		require.Nil(t, lane()["pause_reason"])
+	})
 }

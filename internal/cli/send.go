@@ -116,6 +116,9 @@ func (s *session) outcome(m client.Message) error {
 		if m.WaitReason != "" {
 			line += " (" + clean(m.WaitReason) + ")"
 		}
+		if m.MergedInto != "" {
+			line += " into " + clean(m.MergedInto)
+		}
 		if err := s.printf("%s  accepted %d of %d\n", line, m.Recipients.Accepted, m.Recipients.Total); err != nil {
 			return err
 		}
