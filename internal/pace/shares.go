@@ -85,6 +85,7 @@ func (h shareHeap[K]) Less(i, j int) bool {
 	}
 	return h[i].seq < h[j].seq
 }
+
 func (h shareHeap[K]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j

@@ -28,8 +28,10 @@ func waits(t *testing.T, open Opener) {
 		reason domain.WaitReason
 		state  domain.State
 	}{
-		{domain.WaitScheduled, domain.StateScheduled}, {domain.WaitMemberRate, domain.StateQueued},
-		{domain.WaitQuietHours, domain.StateScheduled}, {domain.WaitDigest, domain.StateQueued},
+		{domain.WaitScheduled, domain.StateScheduled},
+		{domain.WaitMemberRate, domain.StateQueued},
+		{domain.WaitQuietHours, domain.StateScheduled},
+		{domain.WaitDigest, domain.StateQueued},
 	} {
 		require.Equal(t, c.state, put(c.reason).State, c.reason)
 	}
