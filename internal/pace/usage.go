@@ -10,8 +10,9 @@ import (
 // Free tells how many messages may go to a user now.
 func (w *Windows) Free(now time.Time, user string) int {
 	past, free := w.past(user), math.MaxInt
+	m := w.moment(now)
 	for _, l := range w.limits {
-		free = min(free, l.count-used(past, now.UnixMicro(), l.window))
+		free = min(free, l.count-used(past, m, l.window))
 	}
 	return max(free, 0)
 }
@@ -27,8 +28,9 @@ func used(past []int64, now, window int64) int {
 func (w *Windows) Used(now time.Time, user string) []int {
 	out := make([]int, len(w.limits))
 	past := w.past(user)
+	m := w.moment(now)
 	for i, l := range w.limits {
-		out[i] = used(past, now.UnixMicro(), l.window)
+		out[i] = used(past, m, l.window)
 	}
 	return out
 }

@@ -7,7 +7,12 @@ import (
 
 // Windows remembers for each member the times of what counts against the
 // limits. Members are told apart without regard to case, as WeCom does.
+//
+// Times that a process's clock gives ([time.Now]) count by the monotonic
+// reading in them: to set the wall clock opens no window early and keeps none
+// shut. Others count by the wall.
 type Windows struct {
+	zero    time.Time // of moments; the first time that was seen
 	limits  []limit
 	margin  int64 // microseconds
 	keep    int64 // microseconds after which an entry is forgotten
@@ -47,6 +52,27 @@ func (w *Windows) SetLimits(limits []Limit) {
 	}
 }
 
+// moment is when t is on the line on which windows are counted, in microseconds.
+func (w *Windows) moment(t time.Time) int64 {
+	if w.zero.IsZero() {
+		w.zero = t.Add(-time.Duration(t.Nanosecond() % 1000))
+	}
+	since := t.Sub(w.zero)
+	whole := since.Microseconds()
+	if since < 0 && since%time.Microsecond != 0 {
+		whole-- // down, as after zero
+	}
+	return w.zero.UnixMicro() + whole
+}
+
+// before is the moment of what was noted by the wall clock, and whether it may
+// still count at now.
+func (w *Windows) before(now, at time.Time) (moment int64, fresh bool) {
+	m := w.moment(now)
+	past := m - (now.UnixMicro() - at.UnixMicro())
+	return past, past > m-w.keep
+}
+
 // Next gives for each user the earliest time, not before now, at which one more
 // message may go to them; now itself means at once.
 func (w *Windows) Next(now time.Time, users []string) []time.Time {
@@ -62,7 +88,7 @@ func (w *Windows) Next(now time.Time, users []string) []time.Time {
 // as early as they may. A negative ahead counts as 0; more than 100,000 as
 // 100,000.
 func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
-	start := now.UnixMicro()
+	start := w.moment(now)
 	ahead = min(max(ahead, 0), 100_000)
 	times := w.past(user)
 	if ahead > 0 {
@@ -76,7 +102,7 @@ func (w *Windows) NextOne(now time.Time, user string, ahead int) time.Time {
 	if at <= start {
 		return now
 	}
-	return ceil(at, now)
+	return now.Add(time.Duration(at-start) * time.Microsecond)
 }
 
 // past gives the times that count for a user, oldest first. Do not change it.
@@ -106,7 +132,7 @@ func (w *Windows) withAll(own []int64) []int64 {
 // 1000 of them.
 func (w *Windows) NextAll(now time.Time) (next time.Time, blocked []string) {
 	const most = 1000
-	start := now.UnixMicro()
+	start := w.moment(now)
 	at := w.earliest(w.all, start)
 	for u, m := range w.members {
 		own := w.earliest(w.withAll(m.at), start)
@@ -122,14 +148,14 @@ func (w *Windows) NextAll(now time.Time) (next time.Time, blocked []string) {
 		return now, nil
 	}
 	slices.Sort(blocked)
-	return ceil(at, now), blocked
+	return now.Add(time.Duration(at-start) * time.Microsecond), blocked
 }
 
 // RecordAll counts one message to everybody, as when nobody knows who is in a
 // department: an over-count delays, an under-count loses.
 func (w *Windows) RecordAll(now time.Time) {
 	if len(w.limits) > 0 {
-		w.all = w.insert(w.all, now.UnixMicro())
+		w.all = w.insert(w.all, w.moment(now))
 	}
 }
 
@@ -143,15 +169,12 @@ func (w *Windows) MoveAll(from, to time.Time) {
 // ForgetAll takes a RecordAll of that time back; it reports false when there
 // was none.
 func (w *Windows) ForgetAll(at time.Time) bool {
-	i, found := slices.BinarySearch(w.all, at.UnixMicro())
+	i, found := slices.BinarySearch(w.all, w.moment(at))
 	if found {
 		w.all = slices.Delete(w.all, i, i+1)
 	}
 	return found
 }
-
-// ceil gives the time of that microsecond in now's zone.
-func ceil(micro int64, now time.Time) time.Time { return time.UnixMicro(micro).In(now.Location()) }
 
 // earliest finds the first moment from start on at which every window that
 // ends there has room.
@@ -167,7 +190,7 @@ func (w *Windows) earliest(times []int64, start int64) int64 {
 // Record counts one message to each user at now. Call it before the request
 // leaves; [Windows.Move] corrects the time when the answer is in.
 func (w *Windows) Record(now time.Time, users []string) {
-	at := now.UnixMicro()
+	at := w.moment(now)
 	for _, u := range users {
 		w.add(u, at)
 	}
@@ -176,9 +199,8 @@ func (w *Windows) Record(now time.Time, users []string) {
 // Restore counts past messages, in any order, as after a restart. Those that
 // are too old at now are skipped.
 func (w *Windows) Restore(now time.Time, records []Record) {
-	oldest := now.UnixMicro() - w.keep
 	for _, r := range records {
-		if at := r.At.UnixMicro(); at > oldest {
+		if at, fresh := w.before(now, r.At); fresh {
 			w.add(r.User, at)
 		}
 	}
@@ -186,8 +208,8 @@ func (w *Windows) Restore(now time.Time, records []Record) {
 
 // RestoreAll is [Windows.Restore] for one message to everybody.
 func (w *Windows) RestoreAll(now, at time.Time) {
-	if at.UnixMicro() > now.UnixMicro()-w.keep {
-		w.RecordAll(at)
+	if at, fresh := w.before(now, at); fresh && len(w.limits) > 0 {
+		w.all = w.insert(w.all, at)
 	}
 }
 
@@ -196,13 +218,13 @@ func (w *Windows) RestoreAll(now, at time.Time) {
 // safe one. It does nothing for a message that is not there.
 func (w *Windows) Move(users []string, from, to time.Time) {
 	for _, u := range users {
-		w.move(u, from.UnixMicro(), to.UnixMicro())
+		w.move(u, w.moment(from), w.moment(to))
 	}
 }
 
 // Forget takes back a message that certainly did not reach WeCom.
 func (w *Windows) Forget(users []string, at time.Time) {
 	for _, u := range users {
-		w.remove(u, at.UnixMicro())
+		w.remove(u, w.moment(at))
 	}
 }
