@@ -1,4 +1,21 @@
 package store
 
+import (
+	"context"
+	"sync"
+)
+
 // Channel is where the nodes of a store's schema announce changes.
 func Channel(s *Store) string { return s.engine.(*pgEngine).channel }
+
+// Freeze runs a statement and then stands still in the middle of its
+// transaction until thaw is closed. held is closed once it does.
+func Freeze(ctx context.Context, s *Store, sql string, held chan<- struct{}, thaw <-chan struct{}) error {
+	var once sync.Once
+	return s.do(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, sql)
+		once.Do(func() { close(held) })
+		<-thaw
+		return err
+	})
+}

@@ -20,6 +20,7 @@ const (
 	minPostgres = 150000
 	// migrationLock is the advisory lock under which one node migrates.
 	migrationLock = 0x686f6e6779616e
+	idleInTransaction = 5 * time.Second
 	// verdictTime bounds the search for the outcome of a broken commit.
 	verdictTime = 5 * time.Second
 )
@@ -44,7 +45,9 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, 
 	cfg.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
 	cfg.RuntimeParams["application_name"] = "hongyan-writer"
 	cfg.RuntimeParams["synchronous_commit"] = "on"
-	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	// A node that is frozen in the middle of a transaction must not keep its
+	// lanes locked until their leases are over.
+	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(idleInTransaction.Milliseconds())
 	e := &pgEngine{log: log, cfg: cfg}
 	defer func() {
 		if err != nil {
