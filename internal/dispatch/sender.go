@@ -224,7 +224,9 @@ func (s *Sender) Recover(d *domain.Delivery, now time.Time) lane.Done {
 	r.Attempt = domain.Attempt{Class: string(wecom.ClassAmbiguous), Duration: max(now.Sub(d.StartedAt), 0), Errmsg: "the gateway stopped before the answer was recorded"}
 	r.Next, r.WaitReason, r.DueAt = afterAmbiguous(d, now)
 	if r.Next == domain.StateQueued && r.WaitReason == domain.WaitBackoff {
-		r.DueAt = now // the stop was the wait
+		// The stop was the wait, and it keeps its place before what came later:
+		// the sooner it is repeated, the surer WeCom still knows it.
+		r.DueAt = d.DueAt
 	}
 	return lane.Done{Result: r}
 }
