@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -28,7 +29,6 @@ type nodes struct {
 	base  string
 	db    *pgx.Conn // looks behind their backs
 	a, b  *node
-	apps  int
 }
 
 // node is one of them, and a caller that talks to it.
@@ -53,7 +53,7 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	t.Helper()
 	db := postgres(t)
 	opt.Apps, opt.MembersPattern = nodeApps(apps), regexp.MustCompile(`(load|hot)-\d+`)
-	ns := &nodes{t: t, apps: apps}
+	ns := &nodes{t: t}
 	ns.wecom, ns.base = newWeCom(t, opt)
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, db)
@@ -77,13 +77,20 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 		}
 	})
 	ns.a.p.start()
-	for i, app := range nodeApps(apps) {
-		ns.a.must("PUT", "/v1/apps/"+appKey(i), obj{
-			"name": app.Name, "corp_id": sandbox.DevCorpID, "agent_id": app.AgentID, "secret": app.Secret, "base_url": ns.base, "accounts": max(opt.Accounts, 0),
-		})
+	for i := range apps {
+		ns.app(i, nil)
 	}
 	ns.watchOwners()
 	return ns
+}
+
+// app saves the i-th app, with more settings than it needs.
+func (ns *nodes) app(i int, more obj) {
+	ns.t.Helper()
+	app := nodeApps(i + 1)[i]
+	spec := obj{"name": app.Name, "corp_id": sandbox.DevCorpID, "agent_id": app.AgentID, "secret": app.Secret, "base_url": ns.base}
+	maps.Copy(spec, more)
+	ns.a.must("PUT", "/v1/apps/"+appKey(i), spec)
 }
 
 // both starts the second node.
@@ -153,13 +160,19 @@ func text(app, number int, users ...string) obj {
 // looks at its table without being told.
 func soon(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	until(t, 20*time.Second, what, ok)
+}
+
+// until waits for a condition.
+func until(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			require.Fail(t, "it did not happen soon: "+what)
+			require.Fail(t, "it did not happen in time: "+what)
 		case <-tick.C:
 		}
 	}

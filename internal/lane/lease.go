@@ -22,7 +22,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("tell the other nodes: %w", err)
 	}
-	e.renewed(began, held)
+	e.renewed(began, fencesOf(held))
 	if err := e.adopt(ctx); err != nil {
 		return fmt.Errorf("take over lanes: %w", err)
 	}
@@ -57,12 +57,19 @@ func (e *Engine) beat(ctx context.Context) {
 		e.cfg.Logger.Warn("lane leases not renewed", "error", err)
 		return
 	}
-	fences := e.renewed(began, held)
+	fences := fencesOf(held)
+	var lost []*Lane
 	for _, l := range before {
-		if fences[l.key] == l.fence {
-			l.poke() // its pump may have stood still while the leases were in doubt
-			continue
+		if fences[l.key] != l.fence {
+			l.halt() // before the leases count as sure again
+			lost = append(lost, l)
 		}
+	}
+	e.renewed(began, fences)
+	for _, l := range before {
+		l.poke() // its pump may have stood still while the leases were in doubt
+	}
+	for _, l := range lost {
 		if e.drop(l) {
 			e.cfg.Logger.Warn("lane was taken over by another node", "lane", l.key)
 			e.tell(ctx, l.key) // what was offered here since then is only in the table
@@ -81,17 +88,19 @@ func (e *Engine) beat(ctx context.Context) {
 	e.cfg.OnBeat(ctx)
 }
 
-// renewed notes what the table says is ours since a moment, and returns the
-// fences.
-func (e *Engine) renewed(began time.Time, held []domain.HeldLane) map[string]int64 {
-	fences := make(map[string]int64, len(held))
-	for _, h := range held {
-		fences[h.Lane] = h.Fence
-	}
+// renewed notes the fences of what the table says is ours since a moment.
+func (e *Engine) renewed(began time.Time, fences map[string]int64) {
 	e.mu.Lock()
 	e.trust = began.Add(e.cfg.Lease)
 	e.granted = fences
 	e.mu.Unlock()
+}
+
+func fencesOf(held []domain.HeldLane) map[string]int64 {
+	fences := make(map[string]int64, len(held))
+	for _, h := range held {
+		fences[h.Lane] = h.Fence
+	}
 	return fences
 }
 
@@ -121,9 +130,12 @@ func (e *Engine) drop(l *Lane) bool {
 	return known
 }
 
-// retire ends the pump: from now on the lane starts nothing. Idempotent.
+// halt keeps the lane from starting anything. Idempotent.
+func (l *Lane) halt() { l.once.Do(func() { close(l.quit) }) }
+
+// retire halts the lane and waits for the end of its pump.
 func (l *Lane) retire() {
-	l.once.Do(func() { close(l.quit) })
+	l.halt()
 	<-l.ended
 }
 

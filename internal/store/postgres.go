@@ -19,7 +19,7 @@ import (
 const (
 	minPostgres = 150000
 	// migrationLock is the advisory lock under which one node migrates.
-	migrationLock = 0x686f6e6779616e
+	migrationLock     = 0x686f6e6779616e
 	idleInTransaction = 5 * time.Second
 	// verdictTime bounds the search for the outcome of a broken commit.
 	verdictTime = 5 * time.Second
