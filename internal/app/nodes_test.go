@@ -56,10 +56,10 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	ns := &nodes{t: t}
 	ns.wecom, ns.base = newWeCom(t, opt)
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, db)
+	var err error
+	ns.db, err = pgx.Connect(ctx, db)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close(ctx) })
-	ns.db = conn
+	t.Cleanup(func() { _ = ns.db.Close(ctx) })
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	make := func(name string) *node {
@@ -70,6 +70,7 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	ns.a, ns.b = make("a"), make("b")
 	t.Cleanup(func() {
 		if t.Failed() {
+			ns.tell()
 			for _, n := range []*node{ns.a, ns.b} {
 				out, _ := os.ReadFile(n.p.log)
 				t.Logf("log of %s: %s", n.name, out[max(0, len(out)-4000):])
@@ -82,6 +83,25 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	}
 	ns.watchOwners()
 	return ns
+}
+
+// tell logs what is open and who owns what.
+func (ns *nodes) tell() {
+	for _, q := range []string{
+		`SELECT lane, state, wait_reason, owner, fence, tries, count(*), min(id), (min(due_at) - extract(epoch FROM clock_timestamp()) * 1000000)::bigint / 1000
+			FROM deliveries WHERE finished_at IS NULL GROUP BY 1, 2, 3, 4, 5, 6 LIMIT 50`,
+		`SELECT key, owner, fence, (lease_until - extract(epoch FROM clock_timestamp()) * 1000000)::bigint / 1000, status FROM lanes ORDER BY 1`,
+	} {
+		rows, err := ns.db.Query(context.Background(), q)
+		if err != nil {
+			ns.t.Log(err)
+			continue
+		}
+		for rows.Next() {
+			v, _ := rows.Values()
+			ns.t.Log(v...)
+		}
+	}
 }
 
 // app saves the i-th app, with more settings than it needs.

@@ -188,7 +188,7 @@ type LaneShare struct {
 // Notice tells other nodes that something has changed. It is a hint: what it
 // says is always in the database too.
 type Notice struct {
-	Kind string // NoticeLane, NoticeGiven or NoticeApp
+	Kind string // one of those below
 	Key  string // lane or app
 	To   string // the node that it is for; empty: all
 }
@@ -197,5 +197,6 @@ type Notice struct {
 const (
 	NoticeLane  = "lane"  // a lane has new work: its owner looks at it
 	NoticeGiven = "given" // a lane was handed over
+	NoticeNode  = "node"  // a node came or went: what it had to say may have been lost
 	NoticeApp   = "app"   // an app's health was changed by a person
 )

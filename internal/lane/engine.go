@@ -73,11 +73,12 @@ type Engine struct {
 
 	ctx    context.Context // of the pumps and sends
 	cancel context.CancelFunc
-	stop   chan struct{}  // closed when nothing new may start
-	wg     sync.WaitGroup // pumps and sends
-	end    chan struct{}  // closed when the leases need no more care
-	loops  sync.WaitGroup // what cares for them
-	giving atomic.Bool    // a lane is on its way to another node
+	stop   chan struct{}       // closed when nothing new may start
+	wg     sync.WaitGroup      // pumps and sends
+	end    chan struct{}       // closed when the leases need no more care
+	loops  sync.WaitGroup      // what cares for them
+	giving atomic.Bool         // a lane is on its way to another node
+	peers  map[string]struct{} // other nodes that were alive at the last heartbeat; of keep alone
 }
 
 // foreign is a lane that another node owned when we last asked.

@@ -15,8 +15,12 @@ import (
 // meanwhile.
 func (e *Engine) share(ctx context.Context) error {
 	own, others, err := e.shares(ctx)
-	if err != nil || len(others) == 0 {
+	if err != nil {
 		return err
+	}
+	e.miss(others)
+	if len(others) == 0 {
+		return nil
 	}
 	poorest := others[0]
 	for _, s := range others {
@@ -49,6 +53,26 @@ func (e *Engine) shares(ctx context.Context) (own int, others []domain.LaneShare
 		}
 	}
 	return own, others, err
+}
+
+// miss looks at every lane when a node has fallen silent: it may have accepted
+// for them and died before it could say so. Only the heartbeat calls it.
+func (e *Engine) miss(alive []domain.LaneShare) {
+	now := make(map[string]struct{}, len(alive))
+	for _, s := range alive {
+		now[s.Node] = struct{}{}
+		delete(e.peers, s.Node)
+	}
+	if len(e.peers) > 0 {
+		e.lookAll()
+	}
+	e.peers = now
+}
+
+func (e *Engine) lookAll() {
+	for _, l := range e.mine() {
+		l.look()
+	}
 }
 
 // give hands a lane over to another node, or to whoever wants it, once its
@@ -118,6 +142,7 @@ func (e *Engine) leave(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	e.notify(ctx, domain.Notice{Kind: domain.NoticeNode, Key: e.cfg.Node}) // also for what tell had still to say
 	return errors.Join(errs...)
 }
 
@@ -157,10 +182,8 @@ func (e *Engine) heard(ctx context.Context, n domain.Notice) error {
 			return nil
 		}
 		return e.take(ctx, n.Key)
-	case "": // some notices may have been missed
-		for _, l := range e.mine() {
-			l.look()
-		}
+	case "", domain.NoticeNode: // some notices may have been missed
+		e.lookAll()
 		e.cfg.OnBeat(ctx)
 		return e.adopt(ctx)
 	default:

@@ -26,6 +26,8 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.adopt(ctx); err != nil {
 		return fmt.Errorf("take over lanes: %w", err)
 	}
+	// A node of this name may have died a moment ago with something to say.
+	e.notify(ctx, domain.Notice{Kind: domain.NoticeNode, Key: e.cfg.Node})
 	e.loops.Go(e.keep)
 	e.loops.Go(e.hear)
 	return nil
