@@ -39,9 +39,9 @@ func TestR36_TwoNodes(t *testing.T) {
 	var next, done, repeats atomic.Int64
 	var wg sync.WaitGroup
 	ids := make([]string, total)
-	both := []*node{ns.a, ns.b}
-	post := func(n int, to *node) (string, bool) {
-		a, err := to.call("POST", "/v1/messages", text(n%apps, n, user(n)), "Idempotency-Key", strconv.Itoa(n))
+	both := []*gateway{ns.a, ns.b}
+	post := func(n int, to *gateway) (string, bool) {
+		a, err := to.call("POST", "/v1/messages", numbered(n%apps, n, user(n)), "Idempotency-Key", strconv.Itoa(n))
 		switch {
 		case err != nil || a.status == 503:
 			return "", false
@@ -114,6 +114,12 @@ func TestR36_TwoNodes(t *testing.T) {
 			lost++
 		case seen[n] > 1:
 			doubled++
+			t.Logf("doubled: %s", ns.a.message(ids[n]).raw)
+			for _, e := range ns.wecom.Ledger() {
+				if string(faultNumber.FindSubmatch(e.Content)[1]) == strconv.Itoa(n) {
+					t.Logf("%s %s %v %v %s", e.At, e.BodySHA256, e.Users, e.Duplicate, e.Content)
+				}
+			}
 		}
 	}
 	require.Zero(t, lost, "accepted and never arrived")

@@ -24,10 +24,10 @@ func TestNodes_DayQuota(t *testing.T) {
 	ns := newNodes(t, 1, sandbox.Options{Accounts: 1})
 	ns.app(0, obj{"accounts": 1})
 	number := 0
-	post := func(n *node, count int) {
+	post := func(n *gateway, count int) {
 		for range count {
 			number++
-			n.must("POST", "/v1/messages", text(0, number, fmt.Sprintf("load-%d", number)))
+			n.must("POST", "/v1/messages", numbered(0, number, fmt.Sprintf("load-%d", number)))
 		}
 	}
 	taken := func(n int64) func() bool { return func() bool { return ns.wecom.Counts().Taken >= n } }
@@ -39,7 +39,7 @@ func TestNodes_DayQuota(t *testing.T) {
 	for i := range crowd {
 		crowd[i] = fmt.Sprintf("load-%d", 1000+i)
 	}
-	ns.a.must("POST", "/v1/messages", text(0, 0, crowd...))
+	ns.a.must("POST", "/v1/messages", numbered(0, 0, crowd...))
 	soon(t, "one call to 60 people is out", taken(61))
 	ns.both()
 	post(ns.a, 20)

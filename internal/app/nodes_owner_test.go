@@ -36,7 +36,7 @@ func TestR37_PausedNode(t *testing.T) {
 	ns.both()
 	ns.slowly(500 * time.Millisecond)
 	for i := range messages {
-		ns.a.must("POST", "/v1/messages", text(0, 1+i, fmt.Sprintf("load-%d", 1+i)))
+		ns.a.must("POST", "/v1/messages", numbered(0, 1+i, fmt.Sprintf("load-%d", 1+i)))
 	}
 	soon(t, "several calls are in flight", func() bool {
 		return one[int](ns, `SELECT count(*) FROM deliveries WHERE state = 'sending'`) >= 4
@@ -109,7 +109,7 @@ func TestNodes_GracefulStop(t *testing.T) {
 			default:
 			}
 			n++
-			a, err := ns.b.call("POST", "/v1/messages", text(n%apps, 100+n, fmt.Sprintf("load-%d", n)))
+			a, err := ns.b.call("POST", "/v1/messages", numbered(n%apps, 100+n, fmt.Sprintf("load-%d", n)))
 			if err != nil || a.status != 202 {
 				t.Errorf("not accepted: %d %v %s", a.status, err, a.raw)
 				return
@@ -153,12 +153,12 @@ func TestNodes_TakeOver(t *testing.T) {
 	ns.sends(ns.a, 0, 0, "load-0")
 	ns.both()
 	const half = 25
-	post := func(n *node, from int) (ids []string) {
+	post := func(n *gateway, from int) (ids []string) {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for i := range half {
 			wg.Go(func() {
-				a, err := n.call("POST", "/v1/messages", text(0, from+i, "hot-1"))
+				a, err := n.call("POST", "/v1/messages", numbered(0, from+i, "hot-1"))
 				if err != nil || a.status != 202 {
 					t.Errorf("not accepted: %d %v %s", a.status, err, a.raw)
 					return

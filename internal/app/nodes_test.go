@@ -28,11 +28,11 @@ type nodes struct {
 	wecom *sandbox.Server
 	base  string
 	db    *pgx.Conn // looks behind their backs
-	a, b  *node
+	a, b  *gateway
 }
 
-// node is one of them, and a caller that talks to it.
-type node struct {
+// gateway is one of them, and a caller that talks to it.
+type gateway struct {
 	*world
 	p    *process
 	name string
@@ -62,16 +62,16 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	t.Cleanup(func() { _ = ns.db.Close(ctx) })
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	make := func(name string) *node {
+	make := func(name string) *gateway {
 		p := newProcess(t, db)
 		p.env = append(p.env, "HONGYAN_NODE="+name, "HONGYAN_MASTER_KEY="+base64.StdEncoding.EncodeToString(key))
-		return &node{&world{t: t, wecom: ns.wecom, base: ns.base, url: "http://" + p.addr, key: testKey}, p, name}
+		return &gateway{&world{t: t, wecom: ns.wecom, base: ns.base, url: "http://" + p.addr, key: testKey}, p, name}
 	}
 	ns.a, ns.b = make("a"), make("b")
 	t.Cleanup(func() {
 		if t.Failed() {
 			ns.tell()
-			for _, n := range []*node{ns.a, ns.b} {
+			for _, n := range []*gateway{ns.a, ns.b} {
 				out, _ := os.ReadFile(n.p.log)
 				t.Logf("log of %s: %s", n.name, out[max(0, len(out)-4000):])
 			}
@@ -166,11 +166,11 @@ func (ns *nodes) owned(name string) int {
 }
 
 // freeze stops a process where it stands; thaw lets it go on.
-func (n *node) freeze() { require.NoError(n.t, n.p.cmd.Process.Signal(syscall.SIGSTOP)) }
-func (n *node) thaw()   { require.NoError(n.t, n.p.cmd.Process.Signal(syscall.SIGCONT)) }
+func (n *gateway) freeze() { require.NoError(n.t, n.p.cmd.Process.Signal(syscall.SIGSTOP)) }
+func (n *gateway) thaw()   { require.NoError(n.t, n.p.cmd.Process.Signal(syscall.SIGCONT)) }
 
-// text is the number-th message of an app.
-func text(app, number int, users ...string) obj {
+// numbered is the number-th message of an app.
+func numbered(app, number int, users ...string) obj {
 	return obj{
 		"app": appKey(app), "type": "text", "content": obj{"content": fmt.Sprintf("fault number %d.", number)}, "to": obj{"users": users},
 	}
@@ -199,10 +199,10 @@ func until(t *testing.T, limit time.Duration, what string, ok func() bool) {
 }
 
 // sends posts a message and waits until WeCom has it.
-func (ns *nodes) sends(n *node, app, number int, user string) {
+func (ns *nodes) sends(n *gateway, app, number int, user string) {
 	ns.t.Helper()
 	had := ns.wecom.Counts().Taken
-	n.must("POST", "/v1/messages", text(app, number, user))
+	n.must("POST", "/v1/messages", numbered(app, number, user))
 	soon(ns.t, fmt.Sprintf("message %d goes out", number), func() bool { return ns.wecom.Counts().Taken > had })
 }
 
@@ -253,26 +253,26 @@ func TestNodes_SeenEverywhere(t *testing.T) {
 	ns.both()
 
 	// A pause that the owner does not hear by itself.
-	health := func(n *node) string {
+	health := func(n *gateway) string {
 		return n.must("GET", "/v1/apps/app-00", nil).body["health"].(obj)["state"].(string)
 	}
 	ns.b.must("POST", "/v1/apps/app-00/pause", nil)
-	for _, n := range []*node{ns.a, ns.b} {
+	for _, n := range []*gateway{ns.a, ns.b} {
 		soon(t, n.name+" knows of the pause", func() bool { return health(n) == "paused" })
 	}
 	had := ns.wecom.Counts().Send
 	var ids []string
-	for i, n := range []*node{ns.a, ns.b} {
-		ids = append(ids, n.must("POST", "/v1/messages", text(0, 1+i, "load-1")).str("id"))
+	for i, n := range []*gateway{ns.a, ns.b} {
+		ids = append(ids, n.must("POST", "/v1/messages", numbered(0, 1+i, "load-1")).str("id"))
 	}
 	for _, id := range ids {
-		for _, n := range []*node{ns.a, ns.b} {
+		for _, n := range []*gateway{ns.a, ns.b} {
 			soon(t, n.name+" says why it waits", func() bool { return n.message(id).str("wait_reason") == "app_paused" })
 		}
 	}
 	require.Equal(t, had, ns.wecom.Counts().Send)
 	ns.b.must("POST", "/v1/apps/app-00/resume", nil)
-	for _, n := range []*node{ns.a, ns.b} {
+	for _, n := range []*gateway{ns.a, ns.b} {
 		soon(t, n.name+" knows of the end", func() bool { return health(n) == "ok" })
 	}
 	soon(t, "both go out", func() bool { return ns.wecom.Counts().Send == had+2 })
