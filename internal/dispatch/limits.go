@@ -155,6 +155,9 @@ func (p *pacer) quotaUsed(now time.Time) (used, allowed int64) {
 	return p.quota.Used(now), p.quota.Allowed
 }
 
+// Retract is part of lane.Sender.
+func (s *Sender) Retract(d *domain.Delivery) { s.pacer(d.Lane).retract(d) }
+
 // Next is part of lane.Sender.
 func (s *Sender) Next(laneKey, member string, now time.Time, ahead int) time.Time {
 	return s.pacer(laneKey).next(member, now, ahead)

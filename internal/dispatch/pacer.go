@@ -244,6 +244,28 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, now time.Time) {
 	}
 }
 
+// retract undoes the admit of a first attempt: also the next one with these
+// bytes is then the first.
+func (p *pacer) retract(d *domain.Delivery) {
+	r := p.receivers(d.Body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.takeBack(&r, d, d.StartedAt)
+	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h].Equal(d.DupUntil) {
+		delete(p.recent, h)
+	}
+}
+
+// takeBack frees a place that admit booked.
+func (p *pacer) takeBack(r *receivers, d *domain.Delivery, now time.Time) {
+	p.windows.Forget(r.users, d.StartedAt)
+	p.windows.Forget(r.group, d.StartedAt)
+	if r.unknown {
+		p.windows.ForgetAll(d.StartedAt)
+	}
+	p.quota.Add(now, -r.persons(d))
+}
+
 // answered notes that WeCom was reached and let us in.
 func (p *pacer) answered() {
 	p.mu.Lock()
@@ -293,11 +315,7 @@ func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
 		}
 		return
 	}
-	p.windows.Forget(all, d.StartedAt)
-	if r.unknown {
-		p.windows.ForgetAll(d.StartedAt)
-	}
-	p.quota.Add(end, -r.persons(d))
+	p.takeBack(&r, d, end)
 }
 
 // report adds the use of the limits.

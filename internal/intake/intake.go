@@ -24,7 +24,7 @@ type Store interface {
 // Lanes takes over what was accepted.
 type Lanes interface {
 	Reserve(d *domain.Delivery) bool
-	Release(d *domain.Delivery)
+	Release(d *domain.Delivery, sure bool)
 	Begin(d *domain.Delivery)
 	Offer(ctx context.Context, ds []domain.Delivery)
 	Forget(lane string, ids ...string)

@@ -208,10 +208,11 @@ func (e *Engine) Reserve(d *domain.Delivery) bool {
 	return l != nil && l.reserve(d)
 }
 
-// Release gives back what Reserve booked.
-func (e *Engine) Release(d *domain.Delivery) {
+// Release gives back what Reserve booked. sure says that d certainly was not
+// committed.
+func (e *Engine) Release(d *domain.Delivery, sure bool) {
 	if l := e.have(d.Lane); l != nil {
-		l.release(d.ID)
+		l.release(d, sure)
 	}
 }
 

@@ -48,6 +48,9 @@ type Sender interface {
 	// Admit says whether d may go now and, if so, books its place in the
 	// limits. On a first attempt it also decides d.DupInterval.
 	Admit(d *domain.Delivery, now time.Time) Admission
+	// Retract takes back what Admit has booked at d.StartedAt for a first
+	// attempt that surely was not written down.
+	Retract(d *domain.Delivery)
 	// Next gives the time at which a message to a member may go when ahead
 	// others go before it; Free, how many may go now.
 	Next(lane, member string, now time.Time, ahead int) time.Time

@@ -19,7 +19,7 @@ func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
 	granted, err := l.e.store.Claim(ctx, claims)
 	if err != nil {
 		for i := range ds {
-			l.release(ds[i].ID)
+			l.release(&ds[i], false)
 		}
 		l.failed("claim deliveries", err)
 		return
@@ -29,7 +29,7 @@ func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
 			ds[i].State = domain.StateSending
 			l.begin(&ds[i])
 		} else { // cancelled meanwhile, or the lane has moved on
-			l.release(ds[i].ID)
+			l.release(&ds[i], true)
 		}
 	}
 }
@@ -141,17 +141,22 @@ func (l *Lane) landed(c Control) {
 	}
 }
 
-// release frees a slot whose call was never made. The commit of its intent may
-// have happened all the same.
-func (l *Lane) release(id string) {
+// release frees a slot whose call was never made. Unless that is sure, the
+// commit of its intent may have happened all the same.
+func (l *Lane) release(d *domain.Delivery, sure bool) {
 	l.mu.Lock()
-	delete(l.held, id)
+	delete(l.held, d.ID)
 	l.flying--
-	l.doubted = time.Now()
-	if l.doubt.IsZero() {
-		l.doubt = l.doubted.Add(doubtAfter)
+	if !sure {
+		l.doubted = time.Now()
+		if l.doubt.IsZero() {
+			l.doubt = l.doubted.Add(doubtAfter)
+		}
 	}
 	l.mu.Unlock()
+	if sure && d.Tries == 1 {
+		l.e.sender.Retract(d)
+	}
 	l.poke()
 }
 

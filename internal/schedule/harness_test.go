@@ -27,7 +27,7 @@ import (
 type elsewhere struct{}
 
 func (elsewhere) Reserve(*domain.Delivery) bool            { return false }
-func (elsewhere) Release(*domain.Delivery)                 {}
+func (elsewhere) Release(*domain.Delivery, bool)           {}
 func (elsewhere) Begin(*domain.Delivery)                   {}
 func (elsewhere) Offer(context.Context, []domain.Delivery) {}
 func (elsewhere) Forget(string, ...string)                 {}
