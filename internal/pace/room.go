@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
 	"strings"
@@ -17,13 +18,7 @@ type Ticket struct {
 }
 
 func (t Ticket) compare(o Ticket) int {
-	if t.Priority != o.Priority {
-		return t.Priority - o.Priority
-	}
-	if c := t.At.Compare(o.At); c != 0 {
-		return c
-	}
-	return strings.Compare(t.ID, o.ID)
+	return cmp.Or(cmp.Compare(t.Priority, o.Priority), t.At.Compare(o.At), strings.Compare(t.ID, o.ID))
 }
 
 // Room is where messages wait whose member has no budget left: a line for each
@@ -184,6 +179,7 @@ func (r *Room) NextWake() (time.Time, bool) {
 // those with the highest priority and the longest wait first. The tickets stay
 // in their lines until they Leave.
 func (r *Room) Ready(now time.Time, n int, free func(member string) int) []Ticket {
+	n = max(n, 0)
 	var out []Ticket
 	seen := map[string]struct{}{} // of those that stand in several lines
 	due := r.due(now, nil, 0)
@@ -250,7 +246,7 @@ func (r *Room) Longest(n int) []Queue {
 		}
 		return strings.Compare(a.Member, b.Member)
 	})
-	return out[:min(len(out), n)]
+	return out[:min(len(out), max(n, 0))]
 }
 
 // Clear empties the room.
