@@ -5,7 +5,8 @@ import "container/heap"
 // Shares chooses between streams that all have something to send, each by its
 // weight: with weights 3 and 1, three of four turns go to the first. A stream
 // that comes back after a rest gets no credit for it, so it cannot flood the
-// others, and waits at most one turn of each of them.
+// others. Until its turn comes, each of them has at most one turn and as many
+// as its weight is times this one's.
 //
 // The zero value is empty and ready. Not safe for concurrent use.
 type Shares[K comparable] struct {
