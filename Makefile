@@ -24,11 +24,16 @@ build: ## build bin/hongyan, static
 test: ## run all tests; PostgreSQL and Redis parts need TEST_DATABASE_URL and TEST_REDIS_URL
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || echo "skipped: PostgreSQL parts (TEST_DATABASE_URL is not set)"
 	@[ -n "$${TEST_REDIS_URL:-}" ] || echo "skipped: Redis parts (TEST_REDIS_URL is not set)"
-	go test ./...
+	go test -timeout 20m ./...
 
 .PHONY: race
-race: ## run all tests shuffled, with the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -shuffle=on ./...
+race: ## run the tests shuffled and shortened, with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout 15m ./...
+
+SEEDS ?= 10000
+.PHONY: simulate
+simulate: ## run SEEDS (10000) seeds of the simulation; SIM_SEED=n go test … repeats one
+	SIM_SEEDS=$(SEEDS) go test ./internal/app -run R20 -timeout 6h
 
 .PHONY: lint
 lint: ## vet and golangci-lint
