@@ -142,7 +142,7 @@ func rounds(def int) int {
 	if n, err := strconv.Atoi(os.Getenv("TEST_KILL_ROUNDS")); err == nil {
 		return n
 	}
-	if testing.Short() {
+	if testing.Short() || raceEnabled { // the gateway is a binary of its own, without the detector
 		return 5
 	}
 	return def

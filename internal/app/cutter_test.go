@@ -126,7 +126,7 @@ func (c *cutter) serve(in net.Conn) {
 func TestR07_CommitInDoubt(t *testing.T) {
 	t.Parallel()
 	rounds := 3
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 1
 	}
 	db := newCluster(t)

@@ -70,7 +70,10 @@ func leave(t *testing.T, dir, url string, queued, orphaned int) (ids []string) {
 			o, d := orphans[n%len(orphans)], &sub.Deliveries[0]
 			d.Priority, sub.Messages[0].Priority = domain.PriorityUrgent, domain.PriorityUrgent
 			d.State, d.Tries, d.Owner, d.Fence, d.StartedAt = domain.StateSending, 1, "dead", lease.Fence, time.Now()
-			d.OnUncertain, d.DupInterval = o.policy, o.dupInterval
+			d.OnUncertain, d.DupInterval, d.DupWindow, d.DupUntil = o.policy, o.dupInterval, o.dupInterval, time.Time{}
+			if o.dupInterval > 0 {
+				d.DupUntil = d.StartedAt.Add(time.Duration(o.dupInterval) * time.Second)
+			}
 			if o.expired {
 				d.ExpiresAt = d.CreatedAt
 			}
@@ -93,7 +96,7 @@ func leave(t *testing.T, dir, url string, queued, orphaned int) (ids []string) {
 // queued rows, and attempts that were cut off.
 func TestR09_Recovery(t *testing.T) {
 	queued, orphaned := 100_000, 500
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		queued = 5000
 	}
 	stores(t, func(t *testing.T, url string) {

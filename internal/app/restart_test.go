@@ -16,7 +16,7 @@ import (
 func TestR07_PostgreSQLRestarts(t *testing.T) {
 	t.Parallel()
 	restarts, cuts := 20, 50
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		restarts, cuts = 2, 5
 	}
 	db := newCluster(t)
