@@ -44,6 +44,8 @@ type bubble struct {
 	store *store.Store
 	wecom *sandbox.Server
 	wire  *wire
+	pipes *pipes // instead of the wire
+	logs  *logLines
 	ids   *domain.IDs
 	began time.Time
 	nodes []*node
@@ -53,13 +55,14 @@ type bubble struct {
 
 // node is one gateway without its listeners.
 type node struct {
-	name    string
-	gate    *gate
-	engine  *lane.Engine
-	sender  *dispatch.Sender
-	catalog *catalog.Catalog
-	intake  *intake.Intake
-	dead    bool
+	name     string
+	gate     *gate
+	engine   *lane.Engine
+	sender   *dispatch.Sender
+	operator *dispatch.Operator
+	catalog  *catalog.Catalog
+	intake   *intake.Intake
+	dead     bool
 }
 
 func newBubble(t *testing.T, opt sandbox.Options) *bubble {
@@ -74,7 +77,7 @@ func newBubble(t *testing.T, opt sandbox.Options) *bubble {
 		opt.MembersPattern = loadMembers
 	}
 	opt.LedgerSize, opt.LedgerBytes = 200_000, 1<<30
-	b := &bubble{t: t, store: s, wecom: sandbox.New(opt), ids: &domain.IDs{}, began: time.Now()}
+	b := &bubble{t: t, store: s, wecom: sandbox.New(opt), logs: &logLines{}, ids: &domain.IDs{}, began: time.Now()}
 	b.wire = &wire{to: b.wecom, seen: map[uint64]uint64{}}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return b
@@ -96,6 +99,9 @@ func (b *bubble) close() {
 	}
 	time.Sleep(time.Minute) // calls in flight end
 	b.wecom.Close()
+	if b.pipes != nil {
+		b.pipes.close()
+	}
 	require.NoError(b.t, b.store.Close())
 	synctest.Wait()
 }
@@ -105,19 +111,30 @@ func (b *bubble) start(name string) *node {
 	b.t.Helper()
 	ctx := context.WithoutCancel(b.t.Context())
 	n := &node{name: name, gate: newGate(b.store)}
-	log := slog.New(slog.NewTextHandler(testLog{b.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(testLog{b.t}, b.logs), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n.catalog = catalog.New(catalog.Config{Store: b.store, CheckScene: scene.Check})
 	require.NoError(b.t, n.catalog.Refresh(ctx))
 	scenes := scene.New(n.catalog)
 	n.sender = dispatch.New(dispatch.Config{
 		Apps: n.catalog, History: b.store, Directory: b.directory, Tokens: b.store, Media: b.store, Health: b.store, IDs: b.ids, Node: name, Logger: log,
-		Transport: func(domain.App) (*http.Client, error) { return &http.Client{Transport: b.wire}, nil },
+		Transport: func(domain.App) (*http.Client, error) {
+			if b.pipes != nil {
+				return b.pipes.client()
+			}
+			return &http.Client{Transport: b.wire}, nil
+		},
 	})
 	follow := &intake.Follow{}
 	n.engine = lane.New(lane.Config{
 		Node: name, Logger: log, Weight: n.catalog.Weight, OnFinal: follow.Finished,
 		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids, Cut: plan.Cut}), Notices: n.gate.heard,
 	}, n.gate, n.sender)
+	n.operator = dispatch.NewOperator(n.sender, n.engine, b.store)
+	n.catalog.OnChange(func(kind domain.ResourceKind, key string) {
+		if kind == domain.ResourceApp {
+			n.operator.Changed(key)
+		}
+	})
 	n.gate.others = func(x domain.Notice) {
 		for _, o := range b.nodes {
 			if o != n {

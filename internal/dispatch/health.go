@@ -79,12 +79,14 @@ func (h *Health) All() []domain.AppHealth {
 	return out
 }
 
-// OK notes that WeCom answered for the app. Cheap when it was ok already.
-func (h *Health) OK(app string) {
+// OK notes that WeCom answered a call of the app that began then. What was on
+// its way before the app was blocked tells nothing. Cheap when it was ok
+// already.
+func (h *Health) OK(app string, began time.Time) {
 	h.mu.RLock()
 	a, known := h.all[app]
 	h.mu.RUnlock()
-	if !known || a.State != domain.HealthBlocked {
+	if !known || a.State != domain.HealthBlocked || began.Before(a.Since) {
 		return
 	}
 	h.set(domain.AppHealth{App: app, State: domain.HealthOK, Since: time.Now()})

@@ -42,9 +42,7 @@ type pacer struct {
 	seed    maphash.Seed
 	recent  map[uint64]time.Time // body → the end of its duplicate window
 	blind   time.Time            // until then the memory has gaps
-	downs   int                  // unreachable in a row
-	quotas  int                  // 45009 in a row
-	lastBad time.Time            // of the last step of downs
+	trouble trouble
 }
 
 // newPacer makes the counters of a lane with the limits of its kind.
@@ -236,6 +234,9 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, now time.Time) {
 		p.recent[h] = end
 	}
 	if d.DupInterval >= 0 {
+		if d.DupInterval > 0 && untaken(wecom.Class(d.FailedClass)) {
+			d.DupUntil = now.Add(window) // WeCom has nothing yet: its window begins now
+		}
 		return
 	}
 	d.DupInterval, d.DupUntil = 0, time.Time{}
@@ -266,33 +267,15 @@ func (p *pacer) takeBack(r *receivers, d *domain.Delivery, now time.Time) {
 	p.quota.Add(now, -r.persons(d))
 }
 
-// answered notes that WeCom was reached and let us in.
-func (p *pacer) answered() {
-	p.mu.Lock()
-	p.downs, p.quotas = 0, 0
-	p.mu.Unlock()
-}
-
-// unreachable returns how long to leave WeCom alone. Calls that were in flight
-// together count as one step.
-func (p *pacer) unreachable() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	wait := min(notSentFirst<<min(p.downs, 10), notSentMost)
-	if now := time.Now(); now.Sub(p.lastBad) > wait/2 {
-		p.downs, p.lastBad = p.downs+1, now
+// untaken reports whether an attempt of that class certainly left nothing at
+// WeCom.
+func untaken(c wecom.Class) bool {
+	switch c {
+	case wecom.ClassNotSent, wecom.ClassQuota, wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig:
+		return true
+	default:
+		return false
 	}
-	return wait
-}
-
-// overQuota counts 45009 in a row; those in flight together count once.
-func (p *pacer) overQuota() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now := time.Now(); p.quotas == 0 || now.Sub(p.lastBad) > 30*time.Second {
-		p.quotas, p.lastBad = p.quotas+1, now
-	}
-	return p.quotas
 }
 
 // landed corrects the counters once a call has ended: what WeCom did not take

@@ -6,7 +6,6 @@ import (
 
 	"hongyan/internal/domain"
 	"hongyan/internal/lane"
-	"hongyan/wecom"
 )
 
 // schedules by class. The last step repeats until the delivery expires.
@@ -19,14 +18,8 @@ var (
 // WeCom's duplicate check, whatever the policy says.
 const safeRepeats = 3
 
-const (
-	probeEvery   = time.Minute // a blocked app
-	notSentFirst = 500 * time.Millisecond
-	// notSentMost bounds the wait while WeCom cannot be reached at all. A
-	// refused connection costs nothing, so the lane tries often enough to be
-	// back within seconds of the network.
-	notSentMost = 5 * time.Second
-)
+// probeEvery is how often a blocked app is tried.
+const probeEvery = time.Minute
 
 func step(steps []time.Duration, n int) time.Duration {
 	return jitter(steps[min(max(n, 0), len(steps)-1)])
@@ -61,7 +54,7 @@ func covered(d *domain.Delivery, at time.Time) bool {
 // overdue asks the policy once more right before a repetition: a pause may have
 // lasted longer than the duplicate check does.
 func overdue(d *domain.Delivery, now time.Time) (lane.Admission, bool) {
-	if d.FailedClass != string(wecom.ClassAmbiguous) || covered(d, now) {
+	if d.FailedClass != domain.FailedAmbiguous || covered(d, now) {
 		return lane.Admission{}, false
 	}
 	switch d.OnUncertain {

@@ -36,6 +36,8 @@ const (
 	fetchLock     = 15 * time.Second // longer than a whole call to WeCom
 	refreshLimit  = 3                // forced refreshes in refreshWindow that are still normal
 	refreshWindow = 10 * time.Minute
+	refreshMost   = 10 // from so many on they are refreshPause apart
+	refreshPause  = 30 * time.Second
 	// minLife keeps a token that was renewed early from being fetched in a loop
 	// when WeCom answers with a very short life.
 	minLife = 10 * time.Second
@@ -58,8 +60,10 @@ type Tokens struct {
 type holder struct {
 	flight flight // held during a fetch
 	cur    domain.AccessToken
-	forced []time.Time
+	forced []time.Time // when tokens were found dead, within refreshWindow
 	warned bool
+	failed error // of the last fetch
+	at     time.Time
 }
 
 // NewTokens makes the token source. share may be nil; onDone is told the
@@ -92,7 +96,7 @@ func (t *Tokens) holder(key string) *holder {
 // empty: it is never returned again. The error of a failed fetch is a
 // *wecom.Error.
 func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, error) {
-	key := tokenKey(app)
+	key, asked := tokenKey(app), time.Now()
 	h := t.holder(key)
 	if err := h.flight.take(ctx); err != nil {
 		return "", &wecom.Error{Op: "gettoken", Class: wecom.ClassNotSent, Err: err}
@@ -109,10 +113,20 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 			return stored.Value, nil
 		}
 	}
-	if dead != "" {
-		t.countForced(h, app, now)
+	if h.failed != nil && h.at.After(asked) {
+		return "", h.failed // one try is enough for all who waited for it
 	}
-	return t.renew(ctx, app, key, h, dead)
+	if dead != "" {
+		if wait := t.countForced(h, app, now); wait > 0 {
+			return "", &wecom.Error{
+				Op: "gettoken", Class: wecom.ClassNotSent,
+				Msg: "the access token keeps dying early, another program may share the app's secret; it is not fetched for " + wait.Round(time.Second).String(),
+			}
+		}
+	}
+	token, err := t.renew(ctx, app, key, h, dead)
+	h.failed, h.at = err, time.Now()
+	return token, err
 }
 
 // flight lets one caller at a time through; the others wait no longer than
@@ -138,18 +152,29 @@ func usable(tok domain.AccessToken, dead string, now time.Time, margin time.Dura
 	return tok.Value != "" && tok.Value != dead && now.Before(tok.ExpiresAt.Add(-margin))
 }
 
-func (t *Tokens) countForced(h *holder, app domain.App, now time.Time) {
+// countForced notes that a token died early and returns how long to wait for
+// the next one: who shares the app's secret with a program that fetches tokens
+// too must not race it.
+func (t *Tokens) countForced(h *holder, app domain.App, now time.Time) (wait time.Duration) {
 	kept := h.forced[:0]
 	for _, at := range h.forced {
 		if now.Sub(at) < refreshWindow {
 			kept = append(kept, at)
 		}
 	}
-	h.forced = append(kept, now)
-	if len(h.forced) > refreshLimit && !h.warned {
+	h.forced = kept
+	n := len(kept)
+	if n >= refreshLimit && !h.warned {
 		h.warned = true
 		t.log.Warn("access token keeps dying early: another program may share this app's secret", "app", app.Key)
 	}
+	if n >= refreshMost {
+		if wait := kept[n-1].Add(refreshPause).Sub(now); wait > 0 {
+			return wait
+		}
+	}
+	h.forced = append(h.forced, now)
+	return 0
 }
 
 // renew fetches, one node at a time. The others wait for the new version.

@@ -56,7 +56,7 @@ type Delivery struct {
 	Recipients  int
 	Tries       int       // calls made, all of them; the number of the last attempt
 	Attempts    int       // calls that count against the retry schedule
-	FailedClass string    // class of the last attempt, drives the retry schedule
+	FailedClass string    // class of the last attempt, or what an earlier one left open; see InDoubt
 	Owner       string    // node that holds it while sending
 	Fence       int64     // fence of the lane lease under which it was claimed
 	StartedAt   time.Time // of the attempt in flight
@@ -64,10 +64,42 @@ type Delivery struct {
 	CreatedAt   time.Time
 }
 
+// FailedAmbiguous is the class of an attempt that WeCom may or may not have
+// taken. It stays with the delivery: what later attempts come to does not tell
+// what became of that one.
+const FailedAmbiguous = "ambiguous"
+
 // FailedReleased replaces the class of a held delivery's last attempt once a
 // person has let it go: whether WeCom has it is still not known, but it may be
 // repeated.
 const FailedReleased = "released"
+
+// InDoubt reports whether WeCom may have an earlier attempt.
+func (d *Delivery) InDoubt() bool {
+	return d.FailedClass == FailedAmbiguous || d.FailedClass == FailedReleased
+}
+
+// Expired reports whether d's time is over.
+func (d *Delivery) Expired(now time.Time) bool {
+	return !d.ExpiresAt.IsZero() && !now.Before(d.ExpiresAt)
+}
+
+// Lapsed is the state of a delivery whose time ran out. One that WeCom may
+// have is uncertain: that it was not sent would be more than anybody knows.
+func (d *Delivery) Lapsed() State {
+	if d.InDoubt() {
+		return StateUncertain
+	}
+	return StateExpired
+}
+
+// FailedAfter is the class to remember after an attempt of that class.
+func (d *Delivery) FailedAfter(class string) string {
+	if class != FailedAmbiguous && d.InDoubt() {
+		return d.FailedClass
+	}
+	return class
+}
 
 // Handling is what a scene's policy wants of the lane for one delivery. The
 // zero value wants nothing special.

@@ -51,6 +51,7 @@ type Result struct {
 	WaitReason WaitReason
 	DueAt      time.Time // when Next is StateQueued
 	Counted    bool      // the attempt counts against the retry schedule
+	Failed     string    // what the delivery's FailedClass becomes; empty: the attempt's class
 	At         time.Time
 	Rejected   []Recipient // only those whose outcome differs from OutcomeOf(Next); matched by Kind and lower-cased ID
 	Event      bool        // write delivery.retry for a non-final result

@@ -246,7 +246,7 @@ func (l *Lane) mergeable(items []domain.Mergeable, now time.Time) []domain.Merge
 	for _, it := range items {
 		d := &it.Delivery
 		later := d.WaitReason == domain.WaitScheduled || d.WaitReason == domain.WaitQuietHours || d.WaitReason == domain.WaitHeld
-		if d.Tries == 0 && !expired(d, now) && (!later || !d.DueAt.After(now)) {
+		if d.Tries == 0 && !d.Expired(now) && (!later || !d.DueAt.After(now)) {
 			out = append(out, it)
 		}
 	}

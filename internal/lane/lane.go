@@ -41,9 +41,10 @@ type Lane struct {
 	rescan  bool                // the table may have due rows in streams that we do not know of
 	nextDue time.Time           // earliest later row that we know of; zero: none
 	width   pace.Width
-	flying  int  // calls in flight
-	results int  // answers waiting for their commit
-	sick    bool // a result could not be written: claim nothing new
+	flying  int       // calls in flight
+	results int       // answers waiting for their commit
+	sick    bool      // a result could not be written: claim nothing new
+	shaped  time.Time // when the width was last narrowed
 	pause   Pause
 	scanned time.Time // last time that the table was read for rows that became due
 	doubted time.Time // the last time that a commit was in doubt
@@ -106,6 +107,7 @@ func (l *Lane) stamp(r *domain.Result, d *domain.Delivery) {
 	if r.Attempt.StartedAt.IsZero() {
 		r.Attempt.StartedAt = d.StartedAt
 	}
+	r.Failed = d.FailedAfter(r.Attempt.Class)
 	if !r.Next.Final() && !d.ExpiresAt.IsZero() && r.DueAt.After(d.ExpiresAt) {
 		r.DueAt = d.ExpiresAt // so that it is settled on time
 	}
@@ -239,8 +241,14 @@ func (l *Lane) forget(ids []string) {
 
 func (l *Lane) setPause(p Pause) {
 	l.mu.Lock()
-	l.pause = p
+	now := time.Now()
+	if p.Reason == domain.WaitAppPaused || p.Reason == "" {
+		l.pause = p // by hand
+	} else {
+		l.pauseLocked(p, now)
+	}
 	l.width.Probe()
+	l.shaped = now
 	l.mu.Unlock()
 	l.poke()
 }

@@ -57,7 +57,8 @@ type Sender interface {
 	Free(lane, member string, now time.Time) int
 	// Divide makes two deliveries of one, the second for the named members.
 	Divide(d *domain.Delivery, later []string) (domain.Split, bool)
-	// Send makes one attempt and says what follows from it.
+	// Send makes one attempt and says what follows from it. It looks at the
+	// time right before the call: nothing goes out after d.ExpiresAt.
 	Send(ctx context.Context, d *domain.Delivery) Done
 	// Recover judges a delivery whose attempt was cut off by a crash.
 	Recover(d *domain.Delivery, now time.Time) Done
@@ -101,7 +102,6 @@ type Control struct {
 	Success bool  // widen
 	Narrow  bool  // halve the width
 	Pause   Pause // stop the lane
-	Clear   bool  // the lane's own pause is over: WeCom answers again
 }
 
 // Pause stops a lane for a while. The zero value is no pause.

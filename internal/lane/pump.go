@@ -67,18 +67,18 @@ func (l *Lane) sleep(now time.Time) time.Duration {
 	}
 	until(l.room.NextExpiry())
 	until(l.doubt)
-	if l.pausedLocked(now) {
-		if l.queue.n > 0 {
-			rest = min(rest, sweepEvery)
-		}
-		until(l.pause.Until)
-		return max(rest, time.Millisecond)
-	}
 	if len(l.later) > 0 {
 		until(l.later[0].DueAt)
 	}
+	paused := l.pausedLocked(now)
+	if paused {
+		until(l.pause.Until)
+		if l.queue.n > 0 { // somebody's time may be over
+			rest = min(rest, sweepEvery)
+		}
+	}
 	// Full lanes are woken by the next answer.
-	if next, some := l.room.NextWake(); some && l.flying < l.width.Now() {
+	if next, some := l.room.NextWake(); some && !paused && l.flying < l.width.Now() {
 		until(next)
 	}
 	return max(rest, time.Millisecond)
@@ -174,8 +174,10 @@ func (l *Lane) pick(now time.Time, roused []domain.Delivery) batch {
 	defer l.mu.Unlock()
 	if l.pausedLocked(now) {
 		if now.Sub(l.swept) >= sweepEvery { // not at every arrival
-			l.swept = now
 			l.sweepLocked(now, &b)
+			if len(b.expired) < turnBound {
+				l.swept = now
+			}
 		}
 		return b
 	}
@@ -201,7 +203,7 @@ func (l *Lane) pick(now time.Time, roused []domain.Delivery) batch {
 // consider decides about one delivery that is due. parked ones stand in the
 // room; all others are held and were just taken from the queue.
 func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool) {
-	if expired(d, now) {
+	if d.Expired(now) {
 		l.room.Leave(d.ID)
 		delete(l.held, d.ID)
 		b.expired = append(b.expired, settlement(d, now))
@@ -310,7 +312,7 @@ func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.Wa
 
 func (l *Lane) sweepLocked(now time.Time, b *batch) {
 	l.queue.remove(func(d *domain.Delivery) bool {
-		if !expired(d, now) || len(b.expired) >= turnBound {
+		if !d.Expired(now) || len(b.expired) >= turnBound {
 			return true
 		}
 		b.expired = append(b.expired, settlement(d, now))
@@ -350,16 +352,11 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 	return true
 }
 
-func expired(d *domain.Delivery, now time.Time) bool {
-	return !d.ExpiresAt.IsZero() && !now.Before(d.ExpiresAt)
-}
-
-// settlement ends a delivery whose time is over. One whose last attempt may
-// have been taken is uncertain, not expired: the truth is not known.
+// settlement ends a delivery whose time is over.
 func settlement(d *domain.Delivery, now time.Time) domain.Settlement {
-	s := domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateExpired, Reason: "expired", At: now}
-	if d.FailedClass == "ambiguous" || d.FailedClass == domain.FailedReleased {
-		s.Next, s.Reason = domain.StateUncertain, "ambiguous"
+	s := domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: d.Lapsed(), Reason: "expired", At: now}
+	if s.Next == domain.StateUncertain {
+		s.Reason = "ambiguous"
 	}
 	return s
 }

@@ -46,25 +46,18 @@ func (l *Lane) begin(d *domain.Delivery) {
 
 func (l *Lane) attempt(d *domain.Delivery) {
 	var done Done
-	now := time.Now()
-	switch {
-	case expired(d, now): // checked right before the call
-		done.Result = domain.Result{Next: domain.StateExpired, At: now, Attempt: domain.Attempt{Class: "not_sent", Errmsg: "expired before the call"}}
-		if d.FailedClass == "ambiguous" || d.FailedClass == domain.FailedReleased {
-			done.Result.Next = domain.StateUncertain
-		}
-	case !l.e.trusted(now): // frozen since the claim: the lane may have a new owner
+	if now := time.Now(); l.e.trusted(now) {
+		done = l.e.sender.Send(l.e.ctx, d)
+	} else { // frozen since the claim: the lane may have a new owner
 		done.Result = domain.Result{
 			Next: domain.StateQueued, WaitReason: domain.WaitBackoff, DueAt: d.DueAt, At: now,
 			Attempt: domain.Attempt{Class: "not_sent", Errmsg: "the lease was in doubt before the call"},
 		}
-	default:
-		done = l.e.sender.Send(l.e.ctx, d)
 	}
 	l.stamp(&done.Result, d)
 	// The slot is free as soon as WeCom has answered; the commit is bounded by
 	// resultBound instead, so a slow disk slows the lane and loses nothing.
-	l.landed(done.Control)
+	l.landed(done.Control, d.StartedAt)
 	r := &done.Result
 	l.record(*r)
 	if r.Next.Final() {
@@ -91,7 +84,7 @@ func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 		return
 	}
 	d.State, d.WaitReason, d.DueAt = r.Next, r.WaitReason, r.DueAt
-	d.FailedClass, d.Owner = r.Attempt.Class, ""
+	d.FailedClass, d.Owner = r.Failed, ""
 	if r.Counted {
 		d.Attempts++
 	}
@@ -129,11 +122,11 @@ func (l *Lane) record(r domain.Result) {
 }
 
 // landed frees the slot and applies what the answer means for the lane.
-func (l *Lane) landed(c Control) {
+func (l *Lane) landed(c Control, began time.Time) {
 	l.mu.Lock()
 	l.results++
 	l.flying--
-	l.controlLocked(c)
+	l.controlLocked(c, began)
 	again := l.workLocked()
 	l.mu.Unlock()
 	if again {
@@ -204,20 +197,33 @@ func (l *Lane) settleDoubt(now time.Time) bool {
 	return true
 }
 
-func (l *Lane) controlLocked(c Control) {
+// controlLocked applies what an answer means for the lane. Calls that were on
+// their way together have seen the same WeCom: they are one step of the width,
+// not many, and what they say of it is over once it was changed.
+func (l *Lane) controlLocked(c Control, began time.Time) {
+	now := time.Now()
+	fresh := !began.Before(l.shaped)
 	switch {
 	case c.Pause.Reason != "":
-		// A pause by hand outlives what calls in flight have to say.
-		if l.pause.Reason != domain.WaitAppPaused {
-			l.pause = c.Pause
-		}
+		l.pauseLocked(c.Pause, now)
 		l.width.Probe()
-	case c.Narrow:
+		l.shaped = now
+	case c.Narrow && fresh:
 		l.width.Narrow()
+		l.shaped = now
 	case c.Success:
-		if c.Clear && l.pause.Reason != domain.WaitAppPaused {
-			l.pause = Pause{}
+		if l.pause.Reason == domain.WaitBackoff {
+			l.pause = Pause{} // the network is there after all
 		}
-		l.width.Success()
+		if fresh {
+			l.width.Success()
+		}
+	}
+}
+
+// pauseLocked stops the lane unless something stops it for longer already.
+func (l *Lane) pauseLocked(p Pause, now time.Time) {
+	if !l.pausedLocked(now) || !l.pause.Until.IsZero() && p.Until.After(l.pause.Until) {
+		l.pause = p
 	}
 }

@@ -189,6 +189,9 @@ func failedClass(r *domain.Result) string {
 	if r.Next == domain.StateSent || r.Next == domain.StatePartial {
 		return ""
 	}
+	if r.Failed != "" {
+		return r.Failed
+	}
 	return r.Attempt.Class
 }
 

@@ -1,0 +1,162 @@
+package dispatch
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/lane"
+	"hongyan/wecom"
+)
+
+// Recover is part of lane.Sender: the process ended between intent and result.
+func (s *Sender) Recover(d *domain.Delivery, now time.Time) lane.Done {
+	r := domain.Result{At: now, Counted: true, Event: true}
+	r.Attempt = domain.Attempt{Class: string(wecom.ClassAmbiguous), Duration: max(now.Sub(d.StartedAt), 0), Errmsg: "the gateway stopped before the answer was recorded"}
+	r.Next, r.WaitReason, r.DueAt = afterAmbiguous(d, now)
+	if r.Next == domain.StateQueued && r.WaitReason == domain.WaitBackoff {
+		// The stop was the wait, and it keeps its place before what came later:
+		// the sooner it is repeated, the surer WeCom still knows it.
+		r.DueAt = d.DueAt
+	}
+	return lane.Done{Result: r}
+}
+
+// judge turns an answer into the result of the attempt.
+func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult, err error, began time.Time) lane.Done {
+	now := time.Now()
+	took := now.Sub(began)
+	r := domain.Result{At: now, Counted: true, Event: true}
+	r.Attempt = domain.Attempt{StartedAt: began, Duration: took, HTTPStatus: http.StatusOK, Class: string(wecom.ClassOK), Errmsg: "ok"}
+	var c lane.Control
+	if err == nil {
+		c = lane.Control{Success: true}
+		s.succeed(d, app, res, &r)
+	} else {
+		var e *wecom.Error
+		if !errors.As(err, &e) {
+			e = &wecom.Error{Op: "send", Class: wecom.ClassNotSent, Msg: "internal fault before the call"}
+			s.cfg.Logger.Error("send failed before the call", "app", app.Key, "error", err)
+		}
+		r.Attempt.Class, r.Attempt.HTTPStatus = string(e.Class), e.HTTPStatus
+		r.Attempt.Errcode, r.Attempt.Errmsg = e.Code, e.Msg
+		if e.Msg == "" {
+			r.Attempt.Errmsg = e.Error()
+		}
+		c = s.fail(d, app, e, &r, now)
+	}
+	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), now)
+	s.cfg.OnAttempt(app.Key, r.Attempt.Class, took)
+	s.cfg.Logger.Info("attempt", "message_id", d.MessageID, "delivery_id", d.ID, "app", app.Key, "n", d.Tries,
+		"class", r.Attempt.Class, "errcode", r.Attempt.Errcode, "next", string(r.Next), "duration_ms", took.Milliseconds())
+	return lane.Done{Result: r, Control: c}
+}
+
+func (s *Sender) succeed(d *domain.Delivery, app domain.App, res wecom.SendResult, r *domain.Result) {
+	s.answered(d, app)
+	r.Attempt.MsgID, r.Attempt.ResponseCode = res.MsgID, res.ResponseCode
+	if res.Errmsg != "" {
+		r.Attempt.Errmsg = res.Errmsg
+	}
+	r.Rejected = rejected(res)
+	switch {
+	case len(r.Rejected) == 0:
+		r.Next = domain.StateSent
+	case len(r.Rejected) >= d.Recipients:
+		// Some tenants answer errcode 0 although nobody was valid.
+		r.Next = domain.StateFailed
+	default:
+		r.Next = domain.StatePartial
+	}
+}
+
+// answered notes that WeCom was reached and let the app in.
+func (s *Sender) answered(d *domain.Delivery, app domain.App) {
+	s.health.OK(app.Key, d.StartedAt)
+	if s.pacer(d.Lane).answered(d.StartedAt) {
+		s.cfg.Logger.Info("WeCom can be reached again", "app", app.Key)
+	}
+}
+
+// rejected lists the recipients that WeCom named as not reached.
+func rejected(res wecom.SendResult) []domain.Recipient {
+	n := len(res.InvalidUser) + len(res.InvalidParty) + len(res.InvalidTag) + len(res.UnlicensedUser)
+	if n == 0 {
+		return nil
+	}
+	out := make([]domain.Recipient, 0, n)
+	add := func(ids []string, kind domain.RecipientKind, outcome domain.Outcome, reason string) {
+		for _, id := range ids {
+			out = append(out, domain.Recipient{Kind: kind, ID: id, Outcome: outcome, Reason: reason})
+		}
+	}
+	add(res.InvalidUser, domain.KindUser, domain.OutcomeInvalid, "invaliduser")
+	add(res.InvalidParty, domain.KindDepartment, domain.OutcomeInvalid, "invalidparty")
+	add(res.InvalidTag, domain.KindTag, domain.OutcomeInvalid, "invalidtag")
+	add(res.UnlicensedUser, domain.KindUser, domain.OutcomeUnlicensed, "unlicenseduser")
+	return out
+}
+
+// fail applies the retry schedule of the error's class. Where the whole
+// lane must stop, the delivery keeps its place and the lane its pause: so a
+// resume, or a mended app, moves everything at once.
+func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *domain.Result, now time.Time) lane.Control {
+	p := s.pacer(d.Lane)
+	retry := func(reason domain.WaitReason, due time.Time, counted bool) {
+		r.Next, r.WaitReason, r.DueAt, r.Counted = domain.StateQueued, reason, due, counted
+	}
+	switch e.Class {
+	case wecom.ClassNotSent:
+		if errors.Is(e, errExpired) {
+			r.Next, r.Counted = d.Lapsed(), false
+			return lane.Control{}
+		}
+		wait, news := p.unreachable(d.StartedAt, now)
+		if news { // also a certificate that is not WeCom's, a redirect, a proxy that wants a password
+			s.cfg.Logger.Warn("WeCom cannot be reached", "app", app.Key, "error", e)
+		}
+		retry(domain.WaitBackoff, d.DueAt, false)
+		return lane.Control{Pause: lane.Pause{Reason: domain.WaitBackoff, Until: now.Add(jitter(wait))}}
+	case wecom.ClassAmbiguous:
+		r.Next, r.WaitReason, r.DueAt = afterAmbiguous(d, now)
+		return unclear(p, d, now)
+	case wecom.ClassTransient:
+		if e.Code == 45033 {
+			retry(domain.WaitWeComLimit, now.Add(jitter(time.Second)), false)
+			return lane.Control{Narrow: true}
+		}
+		retry(domain.WaitBackoff, now.Add(step(transientSteps, d.Attempts)), true)
+		return unclear(p, d, now)
+	case wecom.ClassQuota:
+		until := quotaPause(p.overQuota(d.StartedAt, now), now)
+		retry(domain.WaitWeComLimit, d.DueAt, false)
+		return lane.Control{Pause: lane.Pause{Reason: domain.WaitWeComLimit, Until: until}}
+	case wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig, wecom.ClassBotSession:
+		until := now.Add(probeEvery)
+		retry(domain.WaitAppBlocked, d.DueAt, false)
+		s.health.Block(app.Key, e, now, until)
+		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}
+	case wecom.ClassRecipient:
+		r.Next = domain.StateFailed
+		if e.Result != nil {
+			r.Rejected = rejected(*e.Result)
+		}
+	default: // payload, content, media, state: permanent for this message
+		r.Next = domain.StateFailed
+		if d.InDoubt() { // a refusal of bytes that WeCom may have got before says nothing of that
+			r.Next = domain.StateUncertain
+		}
+	}
+	s.answered(d, app)
+	return lane.Control{Success: true}
+}
+
+// unclear is what an attempt without a clear answer means for the lane: fewer
+// calls at once and, when it goes on like that, none for a while.
+func unclear(p *pacer, d *domain.Delivery, now time.Time) lane.Control {
+	if wait := p.unclear(d.StartedAt, now); wait > 0 {
+		return lane.Control{Pause: lane.Pause{Reason: domain.WaitBackoff, Until: now.Add(jitter(wait))}}
+	}
+	return lane.Control{Narrow: true}
+}
