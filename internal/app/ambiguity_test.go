@@ -1,0 +1,180 @@
+package app_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+// TestR16_HonestRepeats sends messages that happen to be equal: each is a
+// message of its own and arrives, whatever WeCom compares.
+func TestR16_HonestRepeats(t *testing.T) {
+	lost := sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After, Next: 1}    // taken, nobody knows
+	dropped := sandbox.Fault{Drop: sandbox.Reset, When: sandbox.Before, Next: 1} // not taken, nobody knows
+	refused := sandbox.Fault{Errcode: -1, Next: 1}
+	for _, byValue := range []bool{false, true} {
+		for _, c := range []struct {
+			name   string
+			copies int
+			gap    time.Duration
+			first  []sandbox.Fault // what happens to the first one
+			crash  bool            // between the first and the others
+			stop   bool            // the same, with a graceful stop
+		}{
+			{name: "two", copies: 2, gap: 10 * time.Second},
+			{name: "three", copies: 3, gap: 10 * time.Second},
+			{name: "at once", copies: 3},
+			{name: "beside a retry of the first, which WeCom has", copies: 2, gap: time.Second, first: []sandbox.Fault{lost}},
+			{name: "beside a retry of the first, which WeCom has not", copies: 2, gap: time.Second, first: []sandbox.Fault{dropped}},
+			{name: "beside a retry of the first, which WeCom refused", copies: 3, gap: time.Second, first: []sandbox.Fault{refused}},
+			{name: "after the first was retried", copies: 3, gap: time.Minute, first: []sandbox.Fault{lost}},
+			{name: "after a crash", copies: 2, gap: 20 * time.Second, crash: true},
+			{name: "after a stop", copies: 2, gap: 10 * time.Second, stop: true},
+			{name: "after a crash, beside a retry of the first, which WeCom has", copies: 3, gap: time.Second, first: []sandbox.Fault{lost}, crash: true},
+			{name: "after a crash, beside a retry of the first, which WeCom has not", copies: 3, gap: time.Second, first: []sandbox.Fault{dropped}, crash: true},
+			{name: "after a crash, beside a retry of the first, which WeCom refused", copies: 3, gap: time.Second, first: []sandbox.Fault{refused}, crash: true},
+			{name: "just before the window ends", copies: 2, gap: 30*time.Minute - time.Second},
+			{name: "after the window", copies: 2, gap: 31 * time.Minute},
+		} {
+			t.Run(fmt.Sprintf("%s, by value %v", c.name, byValue), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b, n := newPipedBubble(t, sandbox.Options{DuplicateByValue: byValue})
+					defer b.close()
+					n.scene(t, "same", domain.Policy{})
+					b.faults(c.first...)
+					ids := n.submit(t, request("same", "hello", "load-1"))
+					for range c.copies - 1 {
+						time.Sleep(c.gap)
+						if c.stop {
+							require.NoError(t, n.engine.Stop(t.Context()))
+						}
+						if c.crash || c.stop {
+							b.kill(n)
+							n = b.start(n.name + "+")
+							c.crash, c.stop = false, false
+						}
+						ids = append(ids, n.submit(t, request("same", "hello", "load-1"))...)
+					}
+					for _, id := range ids {
+						b.becomes(id, domain.StateSent, 10*time.Minute)
+					}
+					require.Len(t, b.taken(), c.copies, "each is in the ledger, once")
+					require.Equal(t, c.copies, b.outcome().seen["hello→load-1"], "and on the phone")
+				})
+			})
+		}
+	}
+}
+
+// TestR18_TTL lets messages expire behind an outage: nothing goes out after
+// its time, and only what WeCom certainly does not have is called expired.
+func TestR18_TTL(t *testing.T) {
+	const ttl = time.Minute
+	for _, c := range []struct {
+		name   string
+		wire   func(p *pipes)
+		faults []sandbox.Fault
+		paused bool
+		state  domain.State
+	}{
+		{name: "connection refused", wire: func(p *pipes) { p.fault = refused }, state: domain.StateExpired},
+		{name: "over quota", faults: errcode(45009, 0), state: domain.StateExpired},
+		{name: "too many at once", faults: errcode(45033, 0), state: domain.StateExpired},
+		{name: "busy", faults: errcode(-1, 0), state: domain.StateExpired},
+		{name: "app blocked", faults: errcode(60020, 0), state: domain.StateExpired},
+		{name: "app paused by hand", paused: true, state: domain.StateExpired},
+		{name: "no answer", faults: []sandbox.Fault{{Drop: sandbox.Hang}}, state: domain.StateUncertain},
+		{name: "one lost answer, then refused", faults: []sandbox.Fault{{Drop: sandbox.Reset, When: sandbox.After, Next: 1}, {Errcode: 45009}}, state: domain.StateUncertain},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, n := newPipedBubble(t, sandbox.Options{})
+				defer b.close()
+				n.scene(t, "short", domain.Policy{ExpiresIn: "60s"})
+				b.becomes(n.submit(t, request("short", "before", "load-1"))[0], domain.StateSent, time.Minute)
+				b.faults(c.faults...)
+				if c.wire != nil {
+					b.pipes.set(func() { c.wire(b.pipes) })
+				}
+				if c.paused {
+					_, err := n.operator.Pause(t.Context(), "ops", "")
+					require.NoError(t, err)
+				}
+				began := time.Now()
+				var ids []string
+				for i := range 40 {
+					ids = append(ids, n.submit(t, request("short", fmt.Sprint("late ", i), fmt.Sprintf("load-%d", i)))...)
+				}
+				ended := b.until("all have ended", 2*ttl, func() bool {
+					for _, id := range ids {
+						if !b.view(id).State.Final() {
+							return false
+						}
+					}
+					return true
+				})
+				require.GreaterOrEqual(t, ended, ttl-time.Second)
+				require.LessOrEqual(t, ended, ttl+5*time.Second, "they end on time, outage or not")
+				time.Sleep(5 * time.Minute)
+				b.faults()
+				b.pipes.set(nil)
+				if c.paused {
+					_, err := n.operator.Resume(t.Context(), "ops", "")
+					require.NoError(t, err)
+				}
+				time.Sleep(2 * time.Hour)
+				ends := map[domain.State]int{}
+				for i, id := range ids {
+					v := b.view(id)
+					ends[v.State]++
+					for _, a := range v.Deliveries[0].Attempts {
+						require.True(t, a.StartedAt.Before(v.Deliveries[0].Delivery.ExpiresAt), "no attempt after its time")
+					}
+					want := c.state
+					if want == domain.StateUncertain && !inDoubt(v) {
+						want = domain.StateExpired // its turn never came
+					}
+					require.Equal(t, want, v.State, "message %d: %v", i, classes(v))
+				}
+				require.Positive(t, ends[c.state], "%v", ends)
+				for _, call := range b.wecom.Calls() {
+					if call.Op == sandbox.OpSend {
+						require.True(t, call.At.Before(began.Add(ttl)), "a call %s after the time was over", call.At.Sub(began.Add(ttl)))
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestR18_TTLEndsWhileTheTokenIsFetched is the last moment at which a message
+// can expire: everything is ready and the token takes too long.
+func TestR18_TTLEndsWhileTheTokenIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{})
+		defer b.close()
+		n.scene(t, "short", domain.Policy{ExpiresIn: "5s"})
+		require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpGetToken}, Latency: sandbox.Duration(6 * time.Second)}))
+		id := n.submit(t, request("short", "too late", "load-1"))[0]
+		v := b.becomes(id, domain.StateExpired, time.Minute)
+		require.Equal(t, []string{"not_sent"}, classes(v))
+		require.Zero(t, v.Deliveries[0].Delivery.Attempts)
+		time.Sleep(time.Minute)
+		require.Zero(t, b.wecom.Counts().Send)
+	})
+}
+
+func inDoubt(v domain.MessageView) bool {
+	for _, c := range classes(v) {
+		if c == domain.FailedAmbiguous {
+			return true
+		}
+	}
+	return false
+}
