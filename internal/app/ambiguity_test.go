@@ -15,7 +15,7 @@ import (
 // TestR16_HonestRepeats sends messages that happen to be equal: each is a
 // message of its own and arrives, whatever WeCom compares.
 func TestR16_HonestRepeats(t *testing.T) {
-	lost := sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After, Next: 1}    // taken, nobody knows
+	lost := sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After, Next: 1}     // taken, nobody knows
 	dropped := sandbox.Fault{Drop: sandbox.Reset, When: sandbox.Before, Next: 1} // not taken, nobody knows
 	refused := sandbox.Fault{Errcode: -1, Next: 1}
 	for _, byValue := range []bool{false, true} {

@@ -3,6 +3,7 @@ package app_test
 import (
 	"strings"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -54,11 +55,12 @@ func (b *bubble) explained(n *node, id string) domain.MessageView {
 	return v
 }
 
-// until lets time pass until something is so, and returns how long it took.
+// until lets time pass until something is so while everybody rests, and
+// returns how long it took.
 func (b *bubble) until(what string, limit time.Duration, ok func() bool) time.Duration {
 	b.t.Helper()
 	began := time.Now()
-	for !ok() {
+	for synctest.Wait(); !ok(); synctest.Wait() {
 		took := time.Since(began)
 		require.Less(b.t, took, limit, what)
 		time.Sleep(min(max(20*time.Millisecond, took/100), time.Minute))

@@ -134,9 +134,7 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := r.persons(d); !p.quota.Fits(now, n) {
-		return lane.Admission{
-			Until: pace.NextDay(now), Reason: domain.WaitAppQuota, All: p.quota.Used(now) >= p.quota.Allowed,
-		}, false
+		return p.tomorrow(&r, now), false
 	}
 	if a := p.budget(&r, now, d.Tries == 0); !a.Until.IsZero() {
 		return a, false
@@ -152,6 +150,19 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn
 		p.warned = pace.Day(now)
 	}
 	return lane.Admission{}, warn
+}
+
+// tomorrow leaves to the next day what today's quota has no room for: the
+// rest of the users of a call, the whole call, or everything.
+func (p *pacer) tomorrow(r *receivers, now time.Time) lane.Admission {
+	a := lane.Admission{Until: pace.NextDay(now), Reason: domain.WaitAppQuota}
+	switch left := p.quota.Left(now); {
+	case left == 0:
+		a.All = true
+	case !r.grouped() && int(left) < len(r.users):
+		a.Later = r.users[left:]
+	}
+	return a
 }
 
 func (p *pacer) reason() domain.WaitReason {

@@ -269,11 +269,15 @@ func (e *Engine) Resume(key string) {
 }
 
 // Bound sets how many calls of a lane may be in flight. Whoever waits in a
-// member's line is looked at anew: the members' limits may be others, too.
+// member's line, or for the next day's quota, is looked at anew: the other
+// limits may have changed, too.
 func (e *Engine) Bound(key string, width int) {
 	if l := e.have(key); l != nil {
 		l.mu.Lock()
 		l.width.Bound(width)
+		if l.pause.Reason == domain.WaitAppQuota {
+			l.pause = Pause{}
+		}
 		l.room.WakeAll(time.Now())
 		l.mu.Unlock()
 		l.poke()

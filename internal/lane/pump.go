@@ -340,6 +340,10 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 		l.pushLocked(x.Rest, true)
 		return true
 	}
+	if x.Rest.WaitReason != domain.WaitMemberRate { // no member's line: everybody waits for that
+		l.laterLocked(x.Rest.DueAt)
+		return true
+	}
 	if mayMerge(&x.Rest) { // it waits together with its like
 		l.digests.pressure[domain.DigestBase(x.Rest.Digest)] = x.Rest.DueAt
 		l.laterLocked(x.Rest.DueAt)

@@ -32,6 +32,13 @@ func (q *Quota) Used(now time.Time) int64 {
 	return q.used
 }
 
+// Left tells how many person-times of today are left; 0 also when the quota is
+// unknown.
+func (q *Quota) Left(now time.Time) int64 {
+	q.turn(now)
+	return max(q.Allowed-q.used, 0)
+}
+
 // Fits reports whether n more may go today. What is larger than a whole day's
 // quota would never fit and is let through on an untouched day, so that WeCom
 // and not we refuse it.
