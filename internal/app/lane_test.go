@@ -105,3 +105,68 @@ func TestDigestsUnderPressure(t *testing.T) {
 		}
 	})
 }
+
+// TestDigestsBesideABlockedMember merges for two people of whom one has no
+// budget left: the other one's digests are not disturbed, and what waits for
+// the first is merged, too.
+func TestDigestsBesideABlockedMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 10})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 10 })
+		n.scene(t, "calm", domain.Policy{})
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Key: "{{ .data.text | truncate 7 }}", Window: "30s"}})
+		for i := range 10 {
+			n.submit(t, request("calm", fmt.Sprintf("calm %d", i), "load-1"))
+		}
+		time.Sleep(time.Second)
+		var ids []string
+		for i := range 90 { // three services, 45 seconds
+			ids = append(ids, n.submit(t, request("alert", fmt.Sprintf("disk-%d is full, %d", i%3, i), "load-1", "load-2"))...)
+			time.Sleep(500 * time.Millisecond)
+		}
+		b.drained(5 * time.Minute)
+		o := b.outcome()
+		require.Zero(t, o.dropped)
+		t.Logf("the blocked one got %d, the other one %d", len(o.at["load-1"])-10, len(o.at["load-2"]))
+		require.Len(t, o.at["load-2"], 3+3+3, "the first of each service at once, then a digest for each window")
+		require.LessOrEqual(t, len(o.at["load-1"]), 10+9)
+		for i, id := range ids {
+			v, err := b.store.FindMessage(t.Context(), id)
+			require.NoError(t, err)
+			require.Zero(t, v.Counts.Failed+v.Counts.Waiting, "message %d", i)
+			require.Contains(t, []domain.State{domain.StateSent, domain.StateMerged, domain.StatePartial}, v.State, "message %d", i)
+			for _, d := range v.Deliveries {
+				if d.Delivery.MergedInto == "" {
+					continue
+				}
+				m, err := b.store.FindMessage(t.Context(), d.Delivery.MergedInto)
+				require.NoError(t, err)
+				require.Equal(t, domain.SourceDigest, m.Message.Source)
+				require.Empty(t, m.Message.MergedInto, "digests are not merged again")
+			}
+		}
+	})
+}
+
+// TestALineHoldsUpNobodyElse sends to many of whom one has others waiting.
+func TestALineHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 3})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 3 })
+		n.scene(t, "calm", domain.Policy{})
+		for i := range 5 {
+			n.submit(t, request("calm", fmt.Sprintf("calm %d", i), "load-1"))
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		n.submit(t, request("calm", "to both", "load-1", "load-2"))
+		b.drained(5 * time.Minute)
+		o := b.outcome()
+		require.Len(t, o.at["load-1"], 6)
+		require.Less(t, o.at["load-2"][0].Sub(began), 2*time.Second, "the other one has nothing to wait for")
+	})
+}

@@ -184,9 +184,8 @@ func TestLanesShowWhoWaits(t *testing.T) {
 		for i := range 5 {
 			w.must("POST", "/v1/messages", text(fmt.Sprint("n", i), "", "Load-1"))
 		}
-		eventually(t, "three stand in the member's line", func() bool { return lane()["parked"] == 3.0 && lane()["sending"] == 0.0 })
-		l := lane()
-		require.EqualValues(t, 3, l["depth"])
+		var l obj
+		eventually(t, "three stand in the member's line and no more are open", func() bool { l = lane(); return l["parked"] == 3.0 && l["depth"] == 3.0 })
 		require.Equal(t, obj{"member_rate": 3.0}, l["waiting"])
 		require.NotEmpty(t, l["owner"])
 		require.NotEmpty(t, l["reported_at"])

@@ -176,7 +176,10 @@ func (s *Sender) Report(laneKey string, now time.Time, r *domain.LaneReport) {
 // Divide is part of lane.Sender: the bytes are not frozen before the first
 // attempt, so each part gets a body of its own.
 func (s *Sender) Divide(d *domain.Delivery, later []string) (domain.Split, bool) {
-	users := s.Members(d)
+	users, parties, tags, all := wecom.Receivers(d.Body)
+	if all || len(parties)+len(tags) > 0 { // one call, whoever is behind it
+		return domain.Split{}, false
+	}
 	first := slices.DeleteFunc(slices.Clone(users), func(u string) bool { return slices.Contains(later, u) })
 	x := domain.Split{First: *d, Rest: *d, Users: later}
 	x.Rest.ID = s.cfg.IDs.New(domain.PrefixDelivery)

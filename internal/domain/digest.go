@@ -24,13 +24,18 @@ func DigestBase(group string) string {
 	return base + "."
 }
 
-// Readdressed gives the group for other receivers of the same scene and key.
+// Readdressed gives the group for other receivers of the same scene and key. A
+// digest stays one.
 func Readdressed(group, scene, receivers string) string {
 	if group == "" {
 		return ""
 	}
+	mark := ""
+	if strings.HasPrefix(group, DigestMark) {
+		mark = DigestMark
+	}
 	_, key, _ := strings.Cut(group, ".")
-	return digestPart(scene, receivers) + "." + key
+	return mark + digestPart(scene, receivers) + "." + key
 }
 
 // DigestMark stands before the group of a delivery that is itself a digest: it

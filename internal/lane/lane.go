@@ -127,7 +127,7 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	if l.rescan || l.queue.n > 0 || l.queue.spilled() || !l.openLocked(now) || l.stopping() {
 		return false
 	}
-	if _, blocked := l.behind(d, ticket(d)); blocked || !l.e.sender.Admit(d, now).admitted() {
+	if len(l.behind(d, ticket(d))) > 0 || !l.e.sender.Admit(d, now).admitted() {
 		return false
 	}
 	l.flying++
@@ -136,17 +136,17 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	return true
 }
 
-// behind names a member of d in whose line somebody goes before it.
-func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (member string, blocked bool) {
+// behind names the members of d in whose lines somebody goes before it.
+func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (members []string) {
 	if l.room.Len() == 0 {
-		return "", false
+		return nil
 	}
 	for _, m := range l.e.sender.Members(d) {
 		if l.room.Ahead(m, t) > 0 {
-			return m, true
+			members = append(members, m)
 		}
 	}
-	return "", false
+	return members
 }
 
 func ticket(d *domain.Delivery) pace.Ticket {

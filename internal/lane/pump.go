@@ -217,8 +217,8 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		if l.digestLocked(d, now, b) {
 			return
 		}
-		if member, blocked := l.behind(d, ticket(d)); blocked {
-			l.parkLocked(d, l.e.sender.Next(l.key, member, now, 0), now, b, member)
+		if members := l.behind(d, ticket(d)); len(members) > 0 {
+			l.lineUpLocked(d, members, now, b)
 			return
 		}
 	}
@@ -241,12 +241,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 			l.queue.push(*d, true)
 		}
 	case len(a.Later) > 0 && d.Tries == 0:
-		if x, ok := l.e.sender.Divide(d, a.Later); ok {
-			x.Lane, x.Fence = l.key, l.fence
-			x.Rest.DueAt, x.Rest.WaitReason = a.Until, a.Reason
-			l.room.Leave(d.ID)
-			delete(l.held, d.ID)
-			b.splits = append(b.splits, x)
+		if l.divideLocked(d, a.Later, a.Until, a.Reason, now, b) {
 			return
 		}
 		l.room.Leave(d.ID)
@@ -260,6 +255,37 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 	default:
 		l.parkLocked(d, a.Until, now, b, a.Members...)
 	}
+}
+
+// lineUpLocked lets a delivery wait in the lines of members, behind those who
+// were there before. The others of its members do not wait with them.
+func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time, b *batch) {
+	var wake time.Time
+	for _, m := range members {
+		if at := l.e.sender.Next(l.key, m, now, 0); wake.IsZero() || at.Before(wake) {
+			wake = at
+		}
+	}
+	if d.Tries == 0 && len(members) < len(l.e.sender.Members(d)) && l.divideLocked(d, members, wake, domain.WaitMemberRate, now, b) {
+		return
+	}
+	l.parkLocked(d, wake, now, b, members...)
+}
+
+// divideLocked asks for two deliveries instead of one; false when it cannot be
+// divided.
+func (l *Lane) divideLocked(d *domain.Delivery, later []string, until time.Time, reason domain.WaitReason, now time.Time, b *batch) bool {
+	x, ok := l.e.sender.Divide(d, later)
+	if !ok {
+		return false
+	}
+	x.Lane, x.Fence = l.key, l.fence
+	x.Rest.DueAt, x.Rest.WaitReason = until, reason
+	l.room.Leave(d.ID)
+	delete(l.held, d.ID)
+	l.digests.opened(d, now) // for all its people: the parts have groups of their own
+	b.splits = append(b.splits, x)
+	return true
 }
 
 // stayLocked keeps a delivery in its lines, and adds those of other members who
