@@ -177,6 +177,24 @@ func (s *Store) countMerged(ctx context.Context, q querier, views []domain.Messa
 	return err
 }
 
+// endedSince completes a message that was read before and whose deliveries were
+// read after the commit that ended it.
+func endedSince(v *domain.MessageView) {
+	if !v.State.Final() {
+		return
+	}
+	m := &v.Message
+	for i := range v.Deliveries {
+		d := &v.Deliveries[i].Delivery
+		if m.MergedInto == "" {
+			m.MergedInto = d.MergedInto
+		}
+		if d.FinishedAt.After(m.FinishedAt) {
+			m.FinishedAt = d.FinishedAt
+		}
+	}
+}
+
 // spoken counts the recipients of a delivery about whom WeCom said something.
 type spoken struct {
 	deliveryID, outcome string
@@ -200,6 +218,7 @@ func complete(v *domain.MessageView, special []spoken) {
 	}
 	if len(states) > 0 && !v.State.Final() {
 		v.State = domain.Combine(states)
+		endedSince(v)
 	}
 	v.Counts.Total = v.Message.Recipients
 	for _, x := range special {
