@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -218,12 +219,30 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 		out[i] = domain.LaneStatus{LaneStats: s}
 		if r, ok := o.report(s.Lane); ok {
 			out[i].LaneReport = r
+			out[i].WaitReasons = waitsFor(s, r.PauseReason)
 			if r.PauseReason == domain.WaitAppBlocked {
 				out[i].Cause = o.Health(appOf(s.Lane)).Cause
 			}
 		}
 	}
 	return out, nil
+}
+
+// waitsFor counts what is due in a stopped lane as waiting for the lane.
+func waitsFor(s domain.LaneStats, pause domain.WaitReason) map[domain.WaitReason]int64 {
+	rest := s.Depth - s.Sending
+	for _, n := range s.WaitReasons {
+		rest -= n
+	}
+	if pause == "" || rest <= 0 {
+		return s.WaitReasons
+	}
+	out := maps.Clone(s.WaitReasons)
+	if out == nil {
+		out = map[domain.WaitReason]int64{}
+	}
+	out[pause] += rest
+	return out
 }
 
 // Explain completes a view with what only the owner's memory knows: a due

@@ -37,6 +37,7 @@ type Lane struct {
 	later   later
 	room    *pace.Room
 	digests *digests
+	parts   *parts
 	held    map[string]struct{} // ids in queue, later or in flight, so that a reload takes none twice
 	rescan  bool                // the table may have due rows in streams that we do not know of
 	nextDue time.Time           // earliest later row that we know of; zero: none
@@ -55,7 +56,7 @@ type Lane struct {
 func newLane(key string, e *Engine) *Lane {
 	return &Lane{
 		key: key, e: e, ready: make(chan struct{}), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-		queue: newQueue(e.cfg.Weight), room: pace.NewRoom(roomBound), digests: newDigests(), held: map[string]struct{}{},
+		queue: newQueue(e.cfg.Weight), room: pace.NewRoom(roomBound), digests: newDigests(), parts: newParts(), held: map[string]struct{}{},
 	}
 }
 
@@ -115,7 +116,7 @@ func (l *Lane) stamp(r *domain.Result, d *domain.Delivery) {
 
 // reserve books a slot if d can go at once and nobody waits before it.
 func (l *Lane) reserve(d *domain.Delivery) bool {
-	if len(d.Media) > 0 || d.State != domain.StateQueued || d.Digest != "" {
+	if len(d.Media) > 0 || d.State != domain.StateQueued || d.Digest != "" || d.Handling.Part > 1 {
 		return false
 	}
 	now := time.Now()
@@ -132,6 +133,7 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	}
 	l.flying++
 	l.held[d.ID] = struct{}{}
+	l.parts.begin(d)
 	d.State, d.Tries, d.Owner, d.Fence, d.StartedAt = domain.StateSending, d.Tries+1, l.e.cfg.Node, l.fence, now
 	return true
 }
@@ -229,6 +231,9 @@ func (l *Lane) forget(ids []string) {
 		if l.later.drop(id) {
 			delete(l.held, id)
 		}
+	}
+	for _, id := range l.parts.forget(gone) {
+		delete(l.held, id)
 	}
 	l.queue.remove(func(d *domain.Delivery) bool {
 		if _, out := gone[d.ID]; out {

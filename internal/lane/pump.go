@@ -151,6 +151,9 @@ func (l *Lane) failed(what string, err error) {
 	l.queue.remove(func(d *domain.Delivery) bool { delete(l.held, d.ID); return false })
 	l.queue.clear()
 	l.room.Clear()
+	for _, id := range l.parts.clear() {
+		delete(l.held, id)
+	}
 	l.rescan = true
 	l.mu.Unlock()
 	l.retryLater(time.Now())
@@ -209,6 +212,11 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		b.expired = append(b.expired, settlement(d, now))
 		return
 	}
+	if l.parts.aside(d) {
+		l.room.Leave(d.ID)
+		l.held[d.ID] = struct{}{}
+		return
+	}
 	if !parked {
 		if until, peak := peakEnd(d, now); peak {
 			l.deferLocked(d, until, domain.WaitScheduled, b)
@@ -226,6 +234,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 	case a.admitted():
 		l.room.Leave(d.ID)
 		l.digests.opened(d, now)
+		l.parts.begin(d)
 		l.flying++
 		l.held[d.ID] = struct{}{}
 		d.Tries++

@@ -78,6 +78,7 @@ func (l *Lane) attempt(d *domain.Delivery) {
 func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 	if r.Next.Final() || r.WaitReason == domain.WaitHeld || len(l.later) >= laterBound {
 		delete(l.held, d.ID)
+		l.endLocked(d)
 		if !r.Next.Final() {
 			l.laterLocked(r.DueAt)
 		}
@@ -89,6 +90,14 @@ func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 		d.Attempts++
 	}
 	l.later.add(*d)
+}
+
+// endLocked lets the pieces of a split text go on that waited for this one.
+func (l *Lane) endLocked(d *domain.Delivery) {
+	next := l.parts.end(d)
+	for i := len(next) - 1; i >= 0; i-- {
+		l.queue.push(next[i], true)
+	}
 }
 
 // workLocked reports whether the pump may find something to do.
@@ -140,6 +149,7 @@ func (l *Lane) release(d *domain.Delivery, sure bool) {
 	l.mu.Lock()
 	delete(l.held, d.ID)
 	l.flying--
+	l.endLocked(d)
 	if !sure {
 		l.doubted = time.Now()
 		if l.doubt.IsZero() {

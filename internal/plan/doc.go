@@ -130,7 +130,7 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	}
 	out.Deliveries = make([]domain.Delivery, 0, len(batches)*len(c.parts))
 	out.Recipients = make([]domain.Recipient, 0, to.count())
-	for _, part := range c.parts {
+	for n, part := range c.parts {
 		for i := range batches {
 			b := &batches[i]
 			d := domain.Delivery{
@@ -138,6 +138,9 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 				Priority: in.Priority, State: state, WaitReason: reason, DueAt: due, ExpiresAt: in.ExpiresAt,
 				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: in.DupWindow,
 				OnUncertain: in.OnUncertain, Recipients: b.count(), CreatedAt: in.Now, Scene: in.Scene,
+			}
+			if len(c.parts) > 1 {
+				d.Handling.Part = n + 1
 			}
 			d.Handling.AvoidPeak = in.AvoidPeak && in.Priority >= domain.PriorityNormal
 			if m := in.Merging; m != nil {

@@ -1,0 +1,65 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+// TestSplitTextArrivesInOrder sends long texts over a wire that is slow and
+// loses answers: nobody reads the end before the beginning.
+func TestSplitTextArrivesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "long", domain.Policy{Overflow: "split"})
+		b.wire.set(func(dice *rand.Rand) (wireFault, time.Duration) {
+			d := time.Duration(5+dice.IntN(2000)) * time.Millisecond
+			if dice.IntN(6) == 0 {
+				return wireFault(1 + dice.IntN(3)), d
+			}
+			return wireOK, d
+		})
+		var lines []string
+		for i := range 600 {
+			lines = append(lines, fmt.Sprintf("line %04d of a long report", i))
+		}
+		var reqs []domain.SendRequest
+		for i := range 20 {
+			reqs = append(reqs, request("long", strings.Join(lines, "\n"), fmt.Sprintf("load-%d", i)))
+		}
+		n.submit(t, reqs...)
+		b.drained(6 * time.Hour)
+		last, pieces := map[string]int{}, map[string]int{}
+		for _, e := range b.wecom.Ledger() {
+			if e.Duplicate {
+				continue
+			}
+			var c struct{ Content string }
+			require.NoError(t, json.Unmarshal(e.Content, &c))
+			var first int
+			_, err := fmt.Sscanf(c.Content[strings.Index(c.Content, "line "):], "line %04d", &first)
+			require.NoError(t, err)
+			for _, u := range e.Users {
+				require.GreaterOrEqual(t, first, last[u], "%s reads line %d after line %d", u, first, last[u])
+				last[u] = first
+				pieces[u]++
+			}
+		}
+		require.Len(t, pieces, 20)
+		for u, count := range pieces {
+			require.Greater(t, count, 5, u)
+		}
+	})
+}
