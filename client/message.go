@@ -59,6 +59,7 @@ type Sent struct {
 	State      string   `json:"state"`
 	Deliveries int      `json:"-"` // planned calls to WeCom
 	Links      Links    `json:"links"`
+	Warnings   []string `json:"warnings,omitempty"`
 	Replayed   bool     `json:"-"` // the gateway had this key before and acted only then
 	Message    *Message `json:"-"`
 }

@@ -116,6 +116,9 @@ func (c *applyCmd) one(s *session, api *client.Client, d document) (applied, err
 	case have != want:
 		r.Action, r.Diff = "update", diffLines(have, want)
 	}
+	if r.Action == "none" {
+		r.Warnings = warningsOf(current.Body)
+	}
 	if c.DryRun || r.Action == "none" && len(d.secrets) == 0 {
 		return r, nil
 	}

@@ -234,7 +234,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			write(200, map[string]any{"id": "msg_1", "state": "partial", "deliveries": []any{}, "recipients": map[string]int{"total": 2, "accepted": 1}})
 			return
 		}
-		write(202, map[string]any{"id": "msg_1", "state": "queued", "deliveries": 1})
+		write(202, map[string]any{"id": "msg_1", "state": "queued", "deliveries": 1, "warnings": []string{"it may expire"}})
 	case r.Method == http.MethodPut:
 		if body["key"] == "refused" {
 			write(422, map[string]any{"code": "invalid", "title": "Invalid", "errors": []any{map[string]string{"pointer": "/content/type", "code": "enum", "message": "is unknown"}}})
@@ -380,6 +380,7 @@ func TestSend(t *testing.T) {
 	got := run(t, Deps{}, env, `{"big":12345678901234567890}`, "send", "12", "--to", "a,b", "-d", "@-", "-d", "n:=3", "-d", "s=x,y=z")
 	require.Equal(t, ExitOK, got.code, got.err)
 	require.Equal(t, "msg_1 queued\n", got.out)
+	require.Contains(t, got.err, "warning: it may expire")
 	require.Equal(t, float64(12), g.sent[0]["scene"])
 	require.Equal(t, []any{"a", "b"}, g.sent[0]["to"].(map[string]any)["users"])
 	require.Equal(t, map[string]any{"big": 12345678901234567890.0, "n": 3.0, "s": "x,y=z"}, g.sent[0]["data"])

@@ -78,6 +78,9 @@ func (c *sendCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range sent.Warnings {
+		s.notef("warning: %s", clean(w))
+	}
 	if !c.Wait {
 		return s.printSent(sent)
 	}
@@ -96,7 +99,7 @@ func (c *sendCmd) Run(s *session) error {
 func (s *session) printSent(sent client.Sent) error {
 	if s.root.JSON {
 		return s.printJSON(map[string]any{
-			"id": sent.ID, "state": sent.State, "deliveries": sent.Deliveries, "links": sent.Links, "replayed": sent.Replayed,
+			"id": sent.ID, "state": sent.State, "deliveries": sent.Deliveries, "links": sent.Links, "replayed": sent.Replayed, "warnings": append([]string{}, sent.Warnings...),
 		})
 	}
 	if sent.Links.Console != "" {

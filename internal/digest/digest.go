@@ -214,7 +214,11 @@ func lines(items []domain.Mergeable) (list []string, heading string) {
 	}
 	const clock = "15:04:05"
 	zone := time.FixedZone("UTC+8", 8*3600)
-	return list, fmt.Sprintf("%d 条消息合并 %s–%s", len(seen), from.In(zone).Format(clock), to.In(zone).Format(clock))
+	span := from.In(zone).Format(clock)
+	if end := to.In(zone).Format(clock); end != span {
+		span += "–" + end
+	}
+	return list, fmt.Sprintf("%d 条消息合并 %s", len(seen), span)
 }
 
 // fit takes as many lines as a text may hold and says how many are left out:
