@@ -138,9 +138,9 @@ func (s *Sender) Members(d *domain.Delivery) []string {
 }
 
 // Admit is part of lane.Sender.
-func (s *Sender) Admit(d *domain.Delivery, now time.Time) lane.Admission {
+func (s *Sender) Admit(d *domain.Delivery, now time.Time, reserved bool) lane.Admission {
 	p := s.pacer(d.Lane)
-	a, warn := p.admit(d, now)
+	a, warn := p.admit(d, now, reserved)
 	if warn {
 		used, allowed := p.quotaUsed(now)
 		s.cfg.Logger.Warn("80 % of the day's quota is used", "app", p.app, "used", used, "allowed", allowed)

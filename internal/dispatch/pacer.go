@@ -13,14 +13,6 @@ import (
 	"hongyan/wecom"
 )
 
-// recentBound is how many sent bodies a lane remembers for telling an honest
-// repeat from a retry. Over it the memory starts anew and, for one window,
-// messages go without the duplicate check: a rare twin is better than a loss.
-const recentBound = 1 << 20
-
-// longestDup is the longest window of WeCom's duplicate check.
-const longestDup = 4 * time.Hour
-
 // Directory tells who is behind departments, tags and everybody of an app.
 // known is false when it cannot say; then everybody is counted.
 type Directory interface {
@@ -41,13 +33,14 @@ type pacer struct {
 	warned  time.Time // the day for which the quota's warning went out
 	seed    maphash.Seed
 	recent  map[uint64]time.Time // body → the end of its duplicate window
+	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
 	trouble trouble
 }
 
 // newPacer makes the counters of a lane with the limits of its kind.
 func newPacer(laneKey string, app domain.App, dir Directory) *pacer {
-	p := &pacer{app: app.Key, directory: dir, seed: maphash.MakeSeed(), recent: map[uint64]time.Time{}}
+	p := &pacer{app: app.Key, directory: dir, seed: maphash.MakeSeed(), recent: map[uint64]time.Time{}, twins: map[uint64]time.Time{}}
 	limits := pace.MemberLimits(app.Limits.MemberPerMinute, app.Limits.MemberPerHour)
 	switch kind, _, _ := strings.Cut(laneKey, ":"); kind {
 	case "robot":
@@ -126,13 +119,17 @@ func (r *receivers) persons(d *domain.Delivery) int {
 }
 
 // admit books d's place in the limits, or says when there is one.
-func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn bool) {
+func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.Admission, warn bool) {
 	if a, settled := overdue(d, now); settled {
 		return a, false
 	}
 	r := p.receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	h := maphash.Bytes(p.seed, d.Body)
+	if d.DupInterval < 0 && now.Before(p.twins[h]) {
+		return lane.Admission{Until: now.Add(twinWait), Reason: domain.WaitBackoff}, false
+	}
 	if n := r.persons(d); !p.quota.Fits(now, n) {
 		return p.tomorrow(&r, now), false
 	}
@@ -144,7 +141,12 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time) (a lane.Admission, warn
 	if r.unknown {
 		p.windows.RecordAll(now)
 	}
-	p.duplicateCheck(d, now)
+	if p.duplicateCheck(d, h, now) && reserved {
+		if len(p.twins) >= twinsBound {
+			clear(p.twins)
+		}
+		p.twins[h] = now.Add(twinsFor)
+	}
 	warn = p.quota.Add(now, r.persons(d)) && !p.warned.Equal(pace.Day(now))
 	if warn {
 		p.warned = pace.Day(now)
@@ -227,45 +229,6 @@ func (p *pacer) free(member string, now time.Time) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.windows.Free(now, member)
-}
-
-// duplicateCheck decides, once and before the first attempt, whether WeCom
-// shall suppress repeats of these bytes. A second honest message with equal
-// bytes inside the window must go without the check, or WeCom swallows it. It
-// remembers the bytes of every attempt, also of a retry that another node began.
-func (p *pacer) duplicateCheck(d *domain.Delivery, now time.Time) {
-	window := time.Duration(max(d.DupWindow, 0)) * time.Second
-	if len(p.recent) >= recentBound {
-		clear(p.recent)
-		p.blind = now.Add(longestDup)
-	}
-	h := maphash.Bytes(p.seed, d.Body)
-	until := p.recent[h]
-	if end := now.Add(window); end.After(until) {
-		p.recent[h] = end
-	}
-	if d.DupInterval >= 0 {
-		if d.DupInterval > 0 && untaken(wecom.Class(d.FailedClass)) {
-			d.DupUntil = now.Add(window) // WeCom has nothing yet: its window begins now
-		}
-		return
-	}
-	d.DupInterval, d.DupUntil = 0, time.Time{}
-	if window > 0 && !now.Before(until) && !now.Before(p.blind) {
-		d.DupInterval, d.DupUntil = d.DupWindow, now.Add(window)
-	}
-}
-
-// retract undoes the admit of a first attempt: also the next one with these
-// bytes is then the first.
-func (p *pacer) retract(d *domain.Delivery) {
-	r := p.receivers(d.Body)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.takeBack(&r, d, d.StartedAt)
-	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h].Equal(d.DupUntil) {
-		delete(p.recent, h)
-	}
 }
 
 // takeBack frees a place that admit booked.

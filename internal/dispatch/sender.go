@@ -141,6 +141,7 @@ func wire(body []byte, dupInterval int) []byte {
 // Send is part of lane.Sender.
 func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 	began := time.Now()
+	s.pacer(d.Lane).begun(d)
 	if d.Expired(began) {
 		return s.judge(d, domain.App{Key: appOf(d.Lane)}, wecom.SendResult{}, errExpired, began)
 	}

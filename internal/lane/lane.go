@@ -128,7 +128,7 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	if l.rescan || l.queue.n > 0 || l.queue.spilled() || !l.openLocked(now) || l.stopping() {
 		return false
 	}
-	if len(l.behind(d, ticket(d))) > 0 || !l.e.sender.Admit(d, now).admitted() {
+	if len(l.behind(d, ticket(d))) > 0 || !l.e.sender.Admit(d, now, true).admitted() {
 		return false
 	}
 	l.flying++

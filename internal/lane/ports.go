@@ -46,8 +46,9 @@ type Sender interface {
 	// departments, tags or everybody may have none.
 	Members(d *domain.Delivery) []string
 	// Admit says whether d may go now and, if so, books its place in the
-	// limits. On a first attempt it also decides d.DupInterval.
-	Admit(d *domain.Delivery, now time.Time) Admission
+	// limits. On a first attempt it also decides d.DupInterval. reserved says
+	// that d is not committed yet, and perhaps never will be.
+	Admit(d *domain.Delivery, now time.Time, reserved bool) Admission
 	// Retract takes back what Admit has booked at d.StartedAt for a first
 	// attempt that surely was not written down.
 	Retract(d *domain.Delivery)

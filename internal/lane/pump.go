@@ -230,7 +230,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 			return
 		}
 	}
-	switch a := l.e.sender.Admit(d, now); {
+	switch a := l.e.sender.Admit(d, now, false); {
 	case a.admitted():
 		l.room.Leave(d.ID)
 		l.digests.opened(d, now)

@@ -1,0 +1,77 @@
+package dispatch
+
+import (
+	"hash/maphash"
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/wecom"
+)
+
+// recentBound is how many sent bodies a lane remembers for telling an honest
+// repeat from a retry. Over it the memory starts anew and, for one window,
+// messages go without the duplicate check: a rare twin is better than a loss.
+const recentBound = 1 << 20
+
+// A request that is repeated under its Idempotency-Key books a slot before it
+// is known to be a repeat. Until that is known, the true one waits: it would
+// take the repeat for an honest twin and go without the duplicate check.
+const (
+	twinWait   = 10 * time.Millisecond
+	twinsFor   = 5 * time.Second // longer than a commit mostly takes
+	twinsBound = 1024
+)
+
+// longestDup is the longest window of WeCom's duplicate check.
+const longestDup = 4 * time.Hour
+
+// duplicateCheck decides, once and before the first attempt, whether WeCom
+// shall suppress repeats of these bytes. A second honest message with equal
+// bytes inside the window must go without the check, or WeCom swallows it. It
+// remembers the bytes of every attempt, also of a retry that another node began.
+// It reports whether d is the first with them.
+func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
+	window := time.Duration(max(d.DupWindow, 0)) * time.Second
+	if len(p.recent) >= recentBound {
+		clear(p.recent)
+		p.blind = now.Add(longestDup)
+	}
+	until := p.recent[h]
+	if end := now.Add(window); end.After(until) {
+		p.recent[h] = end
+	}
+	if d.DupInterval >= 0 {
+		if d.DupInterval > 0 && untaken(wecom.Class(d.FailedClass)) {
+			d.DupUntil = now.Add(window) // WeCom has nothing yet: its window begins now
+		}
+		return false
+	}
+	d.DupInterval, d.DupUntil = 0, time.Time{}
+	if window == 0 || now.Before(until) || now.Before(p.blind) {
+		return false
+	}
+	d.DupInterval, d.DupUntil = d.DupWindow, now.Add(window)
+	return true
+}
+
+// begun notes that a call is about to be made: it was committed.
+func (p *pacer) begun(d *domain.Delivery) {
+	p.mu.Lock()
+	if len(p.twins) > 0 {
+		delete(p.twins, maphash.Bytes(p.seed, d.Body))
+	}
+	p.mu.Unlock()
+}
+
+// retract undoes the admit of a first attempt: also the next one with these
+// bytes is then the first.
+func (p *pacer) retract(d *domain.Delivery) {
+	r := p.receivers(d.Body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.takeBack(&r, d, d.StartedAt)
+	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h].Equal(d.DupUntil) {
+		delete(p.recent, h)
+		delete(p.twins, h)
+	}
+}
