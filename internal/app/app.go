@@ -127,7 +127,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	sender := dispatch.New(dispatch.Config{
 		Apps: a.catalog, History: a.store, Directory: a.directory, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
 		Node: node, Agent: "hongyan/" + Version(), Logger: log,
-		OnAttempt: a.metrics.Attempt, OnToken: a.metrics.TokenRefresh,
+		OnAttempt: a.metrics.Attempt, OnFirst: a.metrics.AddedLatency, OnToken: a.metrics.TokenRefresh,
 		OnQuota: a.quotaWarning,
 	})
 	if _, err := sender.Health().Load(ctx); err != nil {
@@ -163,7 +163,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	})
 	admin := &sceneAdmin{Catalog: a.catalog, scenes: scenes, intake: in}
 	api, err := httpapi.New(httpapi.Config{
-		Messages: in, History: explained{a.store, a.operator}, Events: a.store, Resources: a.catalog, Scenes: admin,
+		Messages: in, History: explained{a.store, a.operator, a.catalog}, Events: a.store, Resources: a.catalog, Scenes: admin,
 		Apps: a.operator, Lanes: a.operator, Held: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
 		Schedules: schedule.New(runs),
 		Setup:     setup, PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),

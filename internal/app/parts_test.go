@@ -63,3 +63,15 @@ func TestSplitTextArrivesInOrder(t *testing.T) {
 		}
 	})
 }
+
+// A scene may be named by its code in the list's filter, as in a request.
+func TestListBySceneCode(t *testing.T) {
+	w := newWorld(t, sandbox.Options{})
+	id := w.send(obj{"scene": 912, "data": obj{"service": "billing", "error": "disk full"}}).str("id")
+	for _, path := range []string{"/v1/messages?scene=912", "/v1/messages?scene=alert"} {
+		items := w.must("GET", path, nil).body["items"].([]any)
+		require.Len(t, items, 1, path)
+		require.Equal(t, id, items[0].(obj)["id"])
+	}
+	require.Empty(t, w.must("GET", "/v1/messages?scene=913", nil).body["items"])
+}

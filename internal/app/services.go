@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 type explained struct {
 	*store.Store
 	operator *dispatch.Operator
+	catalog  *catalog.Catalog
 }
 
 // FindMessage finds and explains.
@@ -35,6 +37,13 @@ func (e explained) FindMessage(ctx context.Context, id string) (domain.MessageVi
 
 // ListMessages lists and explains.
 func (e explained) ListMessages(ctx context.Context, f domain.MessageFilter) (domain.MessagePage, error) {
+	if code, err := strconv.Atoi(f.Scene); err == nil { // a scene may be named by its code everywhere
+		if _, _, known := e.catalog.Scene(f.Scene); !known {
+			if s, _, ok := e.catalog.SceneByCode(code); ok {
+				f.Scene = s.Key
+			}
+		}
+	}
 	p, err := e.Store.ListMessages(ctx, f)
 	for i := range p.Items {
 		e.operator.Explain(&p.Items[i])

@@ -41,6 +41,7 @@ type Config struct {
 	Logger    *slog.Logger
 
 	OnAttempt func(app, class string, took time.Duration) // for metrics; may be nil
+	OnFirst   func(wait time.Duration)                    // from accept to the call, where nothing held it back; may be nil
 	OnToken   func(app, result string)                    // may be nil
 	OnQuota   func(app string, used, allowed int64)       // 80 % of the day's quota is used; may be nil
 	// Transport replaces the HTTP client of an app, for tests; may be nil.
@@ -63,6 +64,9 @@ type Sender struct {
 func New(cfg Config) *Sender {
 	if cfg.OnAttempt == nil {
 		cfg.OnAttempt = func(string, string, time.Duration) {}
+	}
+	if cfg.OnFirst == nil {
+		cfg.OnFirst = func(time.Duration) {}
 	}
 	if cfg.OnQuota == nil {
 		cfg.OnQuota = func(string, int64, int64) {}
@@ -142,6 +146,9 @@ func wire(body []byte, dupInterval int) []byte {
 func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 	began := time.Now()
 	s.pacer(d.Lane).begun(d)
+	if d.Tries == 1 && d.WaitReason == domain.WaitNone {
+		s.cfg.OnFirst(began.Sub(d.CreatedAt))
+	}
 	if d.Expired(began) {
 		return s.judge(d, domain.App{Key: appOf(d.Lane)}, wecom.SendResult{}, errExpired, began)
 	}
