@@ -57,8 +57,10 @@ func TestHeldMessageIsReleased(t *testing.T) {
 
 		again := w.try("POST", "/v1/messages/"+id+"/release", obj{"do": "send"})
 		require.Equal(t, 409, again.status)
-		require.Equal(t, "conflict", again.str("code"))
-		require.Contains(t, again.str("detail"), "it is sent already")
+		require.Equal(t, "not_held", again.str("code"))
+		require.Equal(t, "nothing of message "+id+" waits for a decision: it is sent", again.str("detail"))
+		zh := w.try("POST", "/v1/messages/"+id+"/release", nil, "Accept-Language", "zh")
+		require.Equal(t, "消息 "+id+" 没有待人工决定的投递：它的状态是 sent。", zh.str("detail"))
 		none := w.try("POST", "/v1/messages/msg_00000000000000000000000000/release", nil)
 		require.Equal(t, 404, none.status)
 	})

@@ -37,6 +37,7 @@ const (
 	CodeAppNotFound         = "app_not_found"          // likewise
 	CodeMethodNotAllowed    = "method_not_allowed"     // 405
 	CodeConflict            = "conflict"               // 409: the state forbids it
+	CodeNotHeld             = "not_held"               // 409: nothing of the message waits for a decision
 	CodePreconditionFailed  = "precondition_failed"    // 412: If-Match lost
 	CodeTooLarge            = "too_large"              // 413
 	CodeUnsupportedMedia    = "unsupported_media_type" // 415

@@ -46,6 +46,7 @@ var statuses = map[string]int{
 	domain.CodeMethodNotAllowed:    http.StatusMethodNotAllowed,
 	domain.CodeTimeout:             http.StatusRequestTimeout,
 	domain.CodeConflict:            http.StatusConflict,
+	domain.CodeNotHeld:             http.StatusConflict,
 	domain.CodePreconditionFailed:  http.StatusPreconditionFailed,
 	domain.CodeTooLarge:            http.StatusRequestEntityTooLarge,
 	domain.CodeUnsupportedMedia:    http.StatusUnsupportedMediaType,

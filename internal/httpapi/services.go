@@ -133,7 +133,7 @@ type Apps interface {
 // Held decides about messages that WeCom may or may not have.
 type Held interface {
 	// ReleaseMessage sends the held deliveries of a message again or, with
-	// drop, ends them as uncertain. domain.CodeConflict when none is held. The
+	// drop, ends them as uncertain. domain.CodeNotHeld when none is held. The
 	// edge has checked that the message exists and that the caller may see it.
 	ReleaseMessage(ctx context.Context, messageID string, drop bool, by string) error
 }

@@ -66,6 +66,12 @@ var problems = map[string]problem{
 		detail: Pair{"The object is in a state in which this cannot be done.", "对象当前的状态不允许此操作。"},
 		fix:    Pair{"Read the object again and decide anew.", "请重新读取该对象后再决定。"},
 	},
+	"not_held": {
+		title:  Pair{"Nothing is held", "没有待人工决定的投递"},
+		detail: Pair{"Nothing of this message waits for a decision: that happens only when nobody knows whether WeCom has it and its policy says hold.", "该消息没有待人工决定的投递：仅当无法得知企业微信是否已收到、且策略为 hold 时才会如此。"},
+		args:   Pair{"Nothing of message {0} waits for a decision: it is {1}.", "消息 {0} 没有待人工决定的投递：它的状态是 {1}。"},
+		fix:    Pair{"Read the message: state and wait_reason say where it stands.", "请查看该消息：state 与 wait_reason 说明它的进展。"},
+	},
 	"precondition_failed": {
 		title:  Pair{"Somebody was faster", "对象已被他人修改"},
 		detail: Pair{"The object is not, or no longer, the version named in If-Match.", "对象已不是 If-Match 指明的版本。"},

@@ -12,7 +12,7 @@ const heldOf = ` WHERE message_id = $1 AND state = 'queued' AND wait_reason = 'h
 
 // Release lets the deliveries of a message that are held go on at once and
 // returns their lanes, each once. by is who decided, for the timeline. It
-// fails with domain.CodeNotFound, and with domain.CodeConflict when none is
+// fails with domain.CodeNotFound, and with domain.CodeNotHeld when none is
 // held.
 func (s *Store) Release(ctx context.Context, messageID, by string) (lanes []string, err error) {
 	const which = `SELECT DISTINCT lane FROM deliveries` + heldOf + ` ORDER BY lane`
@@ -64,10 +64,9 @@ func released(ctx context.Context, q querier, n int64, messageID, data string, n
 	if !found {
 		return domain.Errorf(domain.CodeNotFound, "there is no message %s", messageID)
 	}
-	if domain.State(state).Final() {
-		return domain.Errorf(domain.CodeConflict, "nothing of message %s is held: it is %s already", messageID, state)
-	}
-	return domain.Errorf(domain.CodeConflict, "nothing of message %s is held: it goes on by itself", messageID)
+	e := domain.Errorf(domain.CodeNotHeld, "nothing of message %s waits for a decision: it is %s", messageID, state)
+	e.Args = []any{messageID, state}
+	return e
 }
 
 func releasedData(do, by string) string {
