@@ -94,7 +94,7 @@ func (s *Sender) restoreQuota(ctx context.Context, laneKey, last string, p *pace
 	}
 	since, used := pace.Day(now), int64(0)
 	var r domain.LaneReport
-	if json.Unmarshal([]byte(last), &r) == nil && !r.At.Before(since) && !r.At.After(now) {
+	if json.Unmarshal([]byte(last), &r) == nil && pace.Day(r.At).Equal(since) && !r.At.After(now) {
 		for _, u := range r.Used {
 			if u.Name == appDay {
 				since, used = r.At, u.Used
@@ -103,9 +103,6 @@ func (s *Sender) restoreQuota(ctx context.Context, laneKey, last string, p *pace
 	}
 	sent, err := s.cfg.History.SentPersons(ctx, laneKey, since)
 	p.quota.Restore(now, used+sent)
-	if p.quota.Warns(now) { // somebody has been told
-		p.warned = pace.Day(now)
-	}
 	return err
 }
 

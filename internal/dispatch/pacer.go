@@ -30,7 +30,6 @@ type pacer struct {
 	mu      sync.Mutex
 	windows *pace.Windows
 	quota   pace.Quota
-	warned  time.Time // the day for which the quota's warning went out
 	seed    maphash.Seed
 	recent  map[uint64]time.Time // body → the end of its duplicate window
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
@@ -147,11 +146,7 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 		}
 		p.twins[h] = now.Add(twinsFor)
 	}
-	warn = p.quota.Add(now, r.persons(d)) && !p.warned.Equal(pace.Day(now))
-	if warn {
-		p.warned = pace.Day(now)
-	}
-	return lane.Admission{}, warn
+	return lane.Admission{}, p.quota.Add(now, r.persons(d))
 }
 
 // tomorrow leaves to the next day what today's quota has no room for: the
@@ -232,13 +227,13 @@ func (p *pacer) free(member string, now time.Time) int {
 }
 
 // takeBack frees a place that admit booked.
-func (p *pacer) takeBack(r *receivers, d *domain.Delivery, now time.Time) {
+func (p *pacer) takeBack(r *receivers, d *domain.Delivery) {
 	p.windows.Forget(r.users, d.StartedAt)
 	p.windows.Forget(r.group, d.StartedAt)
 	if r.unknown {
 		p.windows.ForgetAll(d.StartedAt)
 	}
-	p.quota.Add(now, -r.persons(d))
+	p.quota.TakeBack(d.StartedAt, r.persons(d))
 }
 
 // untaken reports whether an attempt of that class certainly left nothing at
@@ -267,12 +262,13 @@ func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
 	defer p.mu.Unlock()
 	if taken {
 		p.windows.Move(all, d.StartedAt, end)
+		p.quota.Move(d.StartedAt, end, r.persons(d))
 		if r.unknown {
 			p.windows.MoveAll(d.StartedAt, end)
 		}
 		return
 	}
-	p.takeBack(&r, d, end)
+	p.takeBack(&r, d)
 }
 
 // report adds the use of the limits.

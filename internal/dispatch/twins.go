@@ -69,7 +69,7 @@ func (p *pacer) retract(d *domain.Delivery) {
 	r := p.receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.takeBack(&r, d, d.StartedAt)
+	p.takeBack(&r, d)
 	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h].Equal(d.DupUntil) {
 		delete(p.recent, h)
 		delete(p.twins, h)
