@@ -245,6 +245,22 @@ func TestNodes_Balance(t *testing.T) {
 	require.Zero(t, one[int](ns, `SELECT count(*) FROM attempts WHERE class <> 'ok'`))
 }
 
+// TestNodes_OneName: a process that takes another one's name ends it, as when
+// a machine was copied with its data directory.
+func TestNodes_OneName(t *testing.T) {
+	t.Parallel()
+	ns := newNodes(t, 1, sandbox.Options{})
+	ns.sends(ns.a, 0, 0, "load-0")
+	ns.b.p.env = append(ns.b.p.env, "HONGYAN_NODE=a")
+	ns.both()
+	require.Error(t, ns.a.p.cmd.Wait(), "it ends by itself, and not with 0")
+	ns.a.p.cmd = nil
+	out, err := os.ReadFile(ns.a.p.log)
+	require.NoError(t, err)
+	require.Contains(t, string(out), "another process has taken the node name")
+	ns.sends(ns.b, 0, 1, "load-1")
+}
+
 // TestNodes_SeenEverywhere: what is said to one node holds on the other.
 func TestNodes_SeenEverywhere(t *testing.T) {
 	t.Parallel()

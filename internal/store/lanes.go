@@ -40,20 +40,28 @@ func (s *Store) AcquireLane(ctx context.Context, lane, node string, lease time.D
 }
 
 // RenewLanes is a node's heartbeat: it prolongs all its leases that nobody has
-// taken over, and returns them, at most 10,000.
+// taken over, and returns them, at most 10,000. The first one takes the node's
+// name for this process; once another process has taken it, all later ones
+// fail with domain.CodeConflict and Fatal reports it.
 func (s *Store) RenewLanes(ctx context.Context, node string, lease time.Duration) (held []domain.HeldLane, err error) {
 	const (
 		renew = `UPDATE lanes SET lease_until = $1 WHERE owner = $2`
-		seen  = `INSERT INTO nodes (name, seen_at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at`
-		mine  = `SELECT key, fence FROM lanes WHERE owner = $1 ORDER BY key LIMIT 10000`
+		seen  = `INSERT INTO nodes (name, seen_at, instance) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE
+			SET seen_at = excluded.seen_at, instance = excluded.instance WHERE nodes.instance = excluded.instance OR $4 = 0`
+		mine = `SELECT key, fence FROM lanes WHERE owner = $1 ORDER BY key LIMIT 10000`
 	)
+	_, joined := s.joined.Load(node)
 	err = s.do(ctx, func(ctx context.Context, q querier) error {
 		now, err := q.now(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := q.exec(ctx, seen, node, now.UnixMicro()); err != nil {
+		n, err := q.exec(ctx, seen, node, now.UnixMicro(), s.instance, boolInt(joined))
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return domain.Errorf(domain.CodeConflict, "another process has taken the node name %q: each gateway beside one database needs a name of its own", node)
 		}
 		if _, err := q.exec(ctx, renew, now.Add(lease).UnixMicro(), node); err != nil {
 			return err
@@ -64,6 +72,12 @@ func (s *Store) RenewLanes(ctx context.Context, node string, lease time.Duration
 		})
 		return err
 	})
+	switch {
+	case err == nil:
+		s.joined.Store(node, struct{}{})
+	case domain.CodeOf(err) == domain.CodeConflict:
+		s.fail(err)
+	}
 	return held, err
 }
 

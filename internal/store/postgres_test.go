@@ -12,6 +12,33 @@ import (
 	"hongyan/internal/store/storetest"
 )
 
+// A node's name belongs to the process that took it last: after a crash it is
+// there again at once, and two that live at the same time find out.
+func TestPostgresNodeName(t *testing.T) {
+	open := storetest.Postgres(t)
+	dead, live := open(t, "n1"), open(t, "n1")
+	ctx := t.Context()
+	_, err := dead.RenewLanes(ctx, "n1", time.Minute)
+	require.NoError(t, err)
+	old, ok, err := dead.AcquireLane(ctx, "app:a", "n1", time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok)
+	held, err := live.RenewLanes(ctx, "n1", time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, []domain.HeldLane{{Lane: "app:a", Fence: old.Fence}}, held, "a restart finds its own leases")
+	for range 2 {
+		_, err = dead.RenewLanes(ctx, "n1", time.Minute)
+		require.Equal(t, domain.CodeConflict, domain.CodeOf(err))
+	}
+	require.ErrorContains(t, <-dead.Fatal(), `the node name "n1"`)
+	_, err = live.RenewLanes(ctx, "n1", time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, live.Leave(ctx, "n1"))
+	_, err = live.RenewLanes(ctx, "n1", time.Minute)
+	require.NoError(t, err, "it may come back")
+	require.Empty(t, live.Fatal())
+}
+
 // Two nodes on one database: a lane has one owner, messages end once, keys are
 // taken once, and the event stream has no gap for a reader that follows it.
 func TestPostgresTwoNodes(t *testing.T) {

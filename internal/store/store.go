@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,8 @@ type Store struct {
 
 	broken   atomic.Pointer[error]
 	fatal    chan error
+	instance string   // tells processes apart that go by one node name
+	joined   sync.Map // node names that this process has taken
 	horizon  horizon
 	notices  chan domain.Notice
 	deaf     func() // ends the listener and waits for it
@@ -106,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cfg: cfg, log: cfg.Logger, ring: cfg.Seal,
 		accepts: make(chan *op, queueBound), others: make(chan *op, queueBound),
-		stop: make(chan struct{}), done: make(chan struct{}), fatal: make(chan error, 1),
+		stop: make(chan struct{}), done: make(chan struct{}), fatal: make(chan error, 1), instance: rand.Text(),
 		notices: make(chan domain.Notice, noticeBound), deaf: func() {},
 	}
 	var err error
@@ -193,7 +196,8 @@ func (s *Store) sealCheck(ctx context.Context, q querier) error {
 func (s *Store) Dialect() string { return s.engine.dialect() }
 
 // Fatal delivers at most one error after which the process must end: the disk
-// did not keep what was written, so nothing may be acknowledged any more.
+// did not keep what was written, so nothing may be acknowledged any more, or
+// another process goes by this node's name.
 func (s *Store) Fatal() <-chan error { return s.fatal }
 
 // Ping checks that the database can be written to.

@@ -178,7 +178,7 @@ func (s *Store) try(ops []*op) error {
 		if _, fatal := s.engine.problem(err); fatal {
 			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: err}
 			s.broken.Store(&err)
-			s.fatal <- err
+			s.fail(err)
 		}
 		return err
 	}
@@ -188,6 +188,14 @@ func (s *Store) try(ops []*op) error {
 		s.cfg.OnEnd(state, n)
 	}
 	return nil
+}
+
+// fail has the process end; the first cause counts.
+func (s *Store) fail(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+	}
 }
 
 func (s *Store) finish(o *op, err error) {

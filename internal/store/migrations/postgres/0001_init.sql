@@ -259,8 +259,9 @@ CREATE TABLE lanes (
 
 -- The gateways that share this database and when each was last heard of.
 CREATE TABLE nodes (
-    name    TEXT COLLATE "C" PRIMARY KEY,
-    seen_at BIGINT NOT NULL
+    name     TEXT COLLATE "C" PRIMARY KEY,
+    seen_at  BIGINT NOT NULL,
+    instance TEXT COLLATE "C" NOT NULL -- the process that goes by this name
 );
 
 -- Deliveries change a few times soon after they were written and never again.

@@ -260,6 +260,7 @@ CREATE TABLE lanes (
 
 -- The gateways that share this database and when each was last heard of.
 CREATE TABLE nodes (
-    name    TEXT PRIMARY KEY,
-    seen_at INTEGER NOT NULL
+    name     TEXT PRIMARY KEY,
+    seen_at  INTEGER NOT NULL,
+    instance TEXT NOT NULL -- the process that goes by this name
 ) WITHOUT ROWID;
