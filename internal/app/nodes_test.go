@@ -216,6 +216,7 @@ func TestNodes_Notify(t *testing.T) {
 	for i := range 20 {
 		ns.sends(ns.b, 0, 1+i, fmt.Sprintf("load-%d", 1+i))
 	}
+	soon(t, "every result is kept", func() bool { return ns.open() == 0 })
 	require.Equal(t, "a", one[string](ns, `SELECT owner FROM lanes WHERE key = 'app:app-00'`))
 	require.Equal(t, 21, one[int](ns, `SELECT count(*) FROM attempts WHERE node = 'a'`), "all by the owner")
 	a := ns.b.must("GET", "/v1/lanes", nil)
@@ -241,6 +242,7 @@ func TestNodes_Balance(t *testing.T) {
 		ns.sends(ns.a, i, 100+i, "load-1")
 		ns.sends(ns.b, i, 200+i, "load-2")
 	}
+	soon(t, "every result is kept", func() bool { return ns.open() == 0 })
 	require.Zero(t, ns.wecom.Counts().Duplicates)
 	require.Zero(t, one[int](ns, `SELECT count(*) FROM attempts WHERE class <> 'ok'`))
 }
