@@ -212,7 +212,7 @@ func (s *sim) releaseHeld(limit time.Duration) {
 				break
 			}
 			lanes, err := s.store.Release(s.t.Context(), id, "sim")
-			if domain.CodeOf(err) == domain.CodeConflict {
+			if domain.CodeOf(err) == domain.CodeNotHeld {
 				continue
 			}
 			require.NoError(s.t, err)
