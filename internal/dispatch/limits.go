@@ -45,9 +45,14 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	if more { // older bodies are unknown
 		p.blind = now.Add(longestDup)
 	}
-	if err := s.restoreQuota(ctx, laneKey, last, p, now); err != nil {
+	var said domain.LaneReport
+	if last != "" && json.Unmarshal([]byte(last), &said) != nil {
+		said = domain.LaneReport{}
+	}
+	if err := s.restoreQuota(ctx, laneKey, &said, p, now); err != nil {
 		return o, fmt.Errorf("count what was sent today: %w", err)
 	}
+	o.Pause = p.trouble.restore(&said, now)
 	s.mu.Lock()
 	s.pacers[laneKey] = p
 	s.mu.Unlock()
@@ -88,16 +93,15 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) {
 
 // restoreQuota finds how much of today's quota is gone: what the owner before
 // last said, and what was sent since.
-func (s *Sender) restoreQuota(ctx context.Context, laneKey, last string, p *pacer, now time.Time) error {
+func (s *Sender) restoreQuota(ctx context.Context, laneKey string, said *domain.LaneReport, p *pacer, now time.Time) error {
 	if p.quota.Allowed == 0 {
 		return nil
 	}
 	since, used := pace.Day(now), int64(0)
-	var r domain.LaneReport
-	if json.Unmarshal([]byte(last), &r) == nil && pace.Day(r.At).Equal(since) && !r.At.After(now) {
-		for _, u := range r.Used {
+	if pace.Day(said.At).Equal(since) && !said.At.After(now) {
+		for _, u := range said.Used {
 			if u.Name == appDay {
-				since, used = r.At, u.Used
+				since, used = said.At, u.Used
 			}
 		}
 	}

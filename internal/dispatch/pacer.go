@@ -129,8 +129,8 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 	if d.DupInterval < 0 && now.Before(p.twins[h]) {
 		return lane.Admission{Until: now.Add(twinWait), Reason: domain.WaitBackoff}, false
 	}
-	if n := r.persons(d); !p.quota.Fits(now, n) {
-		return p.tomorrow(&r, now), false
+	if a := p.tomorrow(&r, d, now); !a.Until.IsZero() {
+		return a, false
 	}
 	if a := p.budget(&r, now, d.Tries == 0); !a.Until.IsZero() {
 		return a, false
@@ -151,12 +151,14 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 
 // tomorrow leaves to the next day what today's quota has no room for: the
 // rest of the users of a call, the whole call, or everything.
-func (p *pacer) tomorrow(r *receivers, now time.Time) lane.Admission {
-	a := lane.Admission{Until: pace.NextDay(now), Reason: domain.WaitAppQuota}
-	switch left := p.quota.Left(now); {
-	case left == 0:
-		a.All = true
-	case !r.grouped() && int(left) < len(r.users):
+func (p *pacer) tomorrow(r *receivers, d *domain.Delivery, now time.Time) lane.Admission {
+	n, left := r.persons(d), p.quota.Left(now)
+	divisible := d.Tries == 0 && !r.grouped() && left > 0 && n > int(left)
+	if p.quota.Allowed == 0 || !divisible && p.quota.Fits(now, n) {
+		return lane.Admission{}
+	}
+	a := lane.Admission{Until: pace.NextDay(now), Reason: domain.WaitAppQuota, All: left == 0}
+	if divisible {
 		a.Later = r.users[left:]
 	}
 	return a

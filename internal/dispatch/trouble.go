@@ -1,6 +1,11 @@
 package dispatch
 
-import "time"
+import (
+	"time"
+
+	"hongyan/internal/domain"
+	"hongyan/internal/lane"
+)
 
 const (
 	notSentFirst = 500 * time.Millisecond
@@ -44,6 +49,24 @@ func (s *streak) end(began time.Time) (ended int) {
 	}
 	ended, s.n = s.n, 0
 	return ended
+}
+
+// restore keeps the pause that WeCom asked for while another node, or this one
+// before a restart, owned the lane.
+func (t *trouble) restore(said *domain.LaneReport, now time.Time) lane.Pause {
+	if said.PauseReason != domain.WaitWeComLimit || !said.PausedUntil.After(now) {
+		return lane.Pause{}
+	}
+	t.quota.last = said.At
+	switch left := said.PausedUntil.Sub(said.At); {
+	case left <= time.Minute:
+		t.quota.n = 1
+	case left <= time.Hour:
+		t.quota.n = 2
+	default:
+		t.quota.n = 3
+	}
+	return lane.Pause{Reason: domain.WaitWeComLimit, Until: said.PausedUntil}
 }
 
 // answered notes a clear answer to a call and reports whether it is the first

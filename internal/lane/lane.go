@@ -39,6 +39,7 @@ type Lane struct {
 	digests *digests
 	parts   *parts
 	held    map[string]struct{} // ids in queue, later or in flight, so that a reload takes none twice
+	hasten  bool                // what waits for the next day is due now
 	rescan  bool                // the table may have due rows in streams that we do not know of
 	nextDue time.Time           // earliest later row that we know of; zero: none
 	width   pace.Width

@@ -7,6 +7,23 @@ import (
 	"hongyan/internal/pace"
 )
 
+// hurry makes due what waits for the next day's quota, after that was changed.
+func (l *Lane) hurry() bool {
+	l.mu.Lock()
+	hasten := l.hasten
+	l.hasten = false
+	l.mu.Unlock()
+	if !hasten {
+		return true
+	}
+	n, err := l.e.store.Hasten(l.e.ctx, l.key, l.fence, domain.WaitAppQuota)
+	l.mu.Lock()
+	l.hasten = l.hasten || err != nil
+	l.rescan = l.rescan || n > 0
+	l.mu.Unlock()
+	return err == nil || l.unread(err)
+}
+
 // refill reads due rows from the table where memory does not have them all. It
 // reports false when the table cannot be read.
 func (l *Lane) refill(now time.Time) bool {

@@ -30,6 +30,7 @@ type Store interface {
 	Finish(ctx context.Context, results []domain.Result) ([]bool, error)
 	Defer(ctx context.Context, deferrals []domain.Deferral) error
 	Settle(ctx context.Context, settlements []domain.Settlement) ([]bool, error)
+	Hasten(ctx context.Context, lane string, fence int64, reason domain.WaitReason) (int64, error)
 	Split(ctx context.Context, x domain.Split) error
 	Merge(ctx context.Context, x domain.Merge) error
 }

@@ -96,7 +96,7 @@ func (l *Lane) scanAt() time.Time {
 // turn does one round and reports whether another may find work at once.
 func (l *Lane) turn() bool {
 	now := time.Now()
-	if !l.e.trusted(now) || !l.settleDoubt(now) || !l.refill(now) {
+	if !l.e.trusted(now) || !l.settleDoubt(now) || !l.hurry() || !l.refill(now) {
 		return false
 	}
 	over, ok := l.overdue(now)

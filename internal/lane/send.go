@@ -212,20 +212,19 @@ func (l *Lane) settleDoubt(now time.Time) bool {
 // not many, and what they say of it is over once it was changed.
 func (l *Lane) controlLocked(c Control, began time.Time) {
 	now := time.Now()
-	fresh := !began.Before(l.shaped)
 	switch {
 	case c.Pause.Reason != "":
 		l.pauseLocked(c.Pause, now)
 		l.width.Probe()
 		l.shaped = now
-	case c.Narrow && fresh:
+	case c.Narrow && began.After(l.shaped):
 		l.width.Narrow()
 		l.shaped = now
 	case c.Success:
 		if l.pause.Reason == domain.WaitBackoff {
 			l.pause = Pause{} // the network is there after all
 		}
-		if fresh {
+		if !began.Before(l.shaped) {
 			l.width.Success()
 		}
 	}

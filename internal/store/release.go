@@ -51,6 +51,19 @@ func (s *Store) Drop(ctx context.Context, messageID, by string) error {
 	})
 }
 
+// Hasten makes due now what waits in a lane for a reason, and returns how much
+// that was: what it waited for has changed. The lane must be owned under that
+// fence, or nothing happens.
+func (s *Store) Hasten(ctx context.Context, lane string, fence int64, reason domain.WaitReason) (n int64, err error) {
+	const update = `UPDATE deliveries SET due_at = $1 WHERE lane = $2 AND state IN ('queued', 'scheduled') AND wait_reason = $3 AND due_at > $1
+		AND EXISTS (SELECT 1 FROM lanes WHERE key = $2 AND fence = $4)`
+	err = s.do(ctx, func(ctx context.Context, q querier) error {
+		n, err = q.exec(ctx, update, micros(time.Now()), lane, string(reason), fence)
+		return err
+	})
+	return n, err
+}
+
 // released notes what a person decided about n deliveries; none is an error.
 func released(ctx context.Context, q querier, n int64, messageID, data string, now time.Time) error {
 	if n > 0 {

@@ -26,6 +26,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Waits", waits},
 		{"Release", release},
 		{"Drop", drop},
+		{"Hasten", hasten},
 		{"Merge", merge},
 		{"Split", splitDelivery},
 		{"Idempotency", idempotency},
