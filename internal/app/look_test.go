@@ -102,16 +102,6 @@ func (b *bubble) taken() (out []sandbox.Entry) {
 	return out
 }
 
-// calls counts the calls of an operation since a moment.
-func (b *bubble) calls(op string, since time.Time) (n int) {
-	for _, c := range b.wecom.Calls() {
-		if c.Op == op && !c.At.Before(since) {
-			n++
-		}
-	}
-	return n
-}
-
 // faults sets what goes wrong at WeCom's message/send.
 func (b *bubble) faults(list ...sandbox.Fault) {
 	b.t.Helper()

@@ -210,7 +210,9 @@ func blocked(row string, code int, op, cause string) fault {
 			}
 			require.LessOrEqual(t, minute[0], 5, "calls in the first minute")
 			for i := 1; i <= 10; i++ {
-				require.Positive(t, minute[i], "it is probed in minute %d", i)
+				if op != sandbox.OpGetToken || i <= 7 { // WeCom bans who shows it too many wrong secrets
+					require.Positive(t, minute[i], "it is probed in minute %d", i)
+				}
 				if code != 40001 { // there a probe is a message with each token
 					require.LessOrEqual(t, minute[i], 1, "one probe in minute %d", i)
 				}

@@ -93,22 +93,40 @@ func (h *Health) OK(app string, began time.Time) {
 	h.log.Info("app works again", "app", app)
 }
 
-// Block notes that WeCom refuses the app and why.
-func (h *Health) Block(app string, e *wecom.Error, now, probe time.Time) {
+// Block notes that WeCom refuses the app and why, and says when to try again.
+func (h *Health) Block(app string, e *wecom.Error, now time.Time) (probe time.Time) {
 	old := h.Of(app)
 	a := domain.AppHealth{
-		App: app, State: domain.HealthBlocked, Cause: cause(e), Errcode: e.Code,
-		SeenIP: e.CallerIP, Since: now, NextProbeAt: probe,
+		App: app, State: domain.HealthBlocked, Cause: cause(e), Errcode: e.Code, SeenIP: e.CallerIP, Since: now,
 	}
-	if old.State == domain.HealthPaused {
-		return // a person's word stands until resume
-	}
-	if old.State == domain.HealthBlocked && old.Cause == a.Cause {
+	known := old.State == domain.HealthBlocked && old.Cause == a.Cause
+	if known {
 		a.Since = old.Since
-	} else {
+	}
+	a.NextProbeAt = nextProbe(e, a.Since, now)
+	if old.State == domain.HealthPaused {
+		return a.NextProbeAt // a person's word stands until resume
+	}
+	if !known {
 		h.log.Warn("app is blocked", "app", app, "cause", a.Cause, "errcode", a.Errcode, "seen_ip", a.SeenIP)
 	}
 	h.set(a)
+	return a.NextProbeAt
+}
+
+const (
+	probeEvery = time.Minute // a blocked app
+	// WeCom bans an address for an hour that shows it 20 wrong secrets within
+	// one, whosever they are: after secretPatience they are shown rarely.
+	secretPatience = 8 * time.Minute
+	secretEvery    = 10 * time.Minute
+)
+
+func nextProbe(e *wecom.Error, since, now time.Time) time.Time {
+	if e.Op == "gettoken" && now.Sub(since) >= secretPatience {
+		return now.Add(secretEvery)
+	}
+	return now.Add(probeEvery)
 }
 
 // Pause notes that a person stopped the app.

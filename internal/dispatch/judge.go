@@ -113,7 +113,7 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 			return lane.Control{}
 		}
 		wait, news := p.unreachable(d.StartedAt, now)
-		if news { // also a certificate that is not WeCom's, a redirect, a proxy that wants a password
+		if news && !errors.Is(e, errContested) { // also a certificate that is not WeCom's, a redirect, a proxy that wants a password
 			s.cfg.Logger.Warn("WeCom cannot be reached", "app", app.Key, "error", e)
 		}
 		retry(domain.WaitBackoff, d.DueAt, false)
@@ -133,9 +133,8 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		retry(domain.WaitWeComLimit, d.DueAt, false)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitWeComLimit, Until: until}}
 	case wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig, wecom.ClassBotSession:
-		until := now.Add(probeEvery)
 		retry(domain.WaitAppBlocked, d.DueAt, false)
-		s.health.Block(app.Key, e, now, until)
+		until := s.health.Block(app.Key, e, now)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}
 	case wecom.ClassRecipient:
 		r.Next = domain.StateFailed

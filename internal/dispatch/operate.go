@@ -172,8 +172,7 @@ func (o *Operator) Test(ctx context.Context, key string) (domain.AppTest, error)
 		out.Errcode, out.Errmsg = e.Code, e.Error()
 		switch e.Class {
 		case wecom.ClassConfig, wecom.ClassToken, wecom.ClassTokenOrConfig:
-			until := time.Now().Add(probeEvery)
-			o.sender.health.Block(key, e, time.Now().UTC(), until)
+			until := o.sender.health.Block(key, e, time.Now())
 			o.engine.Pause(domain.LaneKey("app", key), lane.Pause{Reason: domain.WaitAppBlocked, Until: until})
 		default:
 		}

@@ -18,9 +18,6 @@ var (
 // WeCom's duplicate check, whatever the policy says.
 const safeRepeats = 3
 
-// probeEvery is how often a blocked app is tried.
-const probeEvery = time.Minute
-
 func step(steps []time.Duration, n int) time.Duration {
 	return jitter(steps[min(max(n, 0), len(steps)-1)])
 }

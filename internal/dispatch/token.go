@@ -60,10 +60,11 @@ type Tokens struct {
 type holder struct {
 	flight flight // held during a fetch
 	cur    domain.AccessToken
+	dead   string      // the last token that WeCom refused
 	forced []time.Time // when tokens were found dead, within refreshWindow
 	warned bool
-	failed error // of the last fetch
-	at     time.Time
+	failed error     // of the last fetch
+	at     time.Time // when that was
 }
 
 // NewTokens makes the token source. share may be nil; onDone is told the
@@ -103,6 +104,11 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 	}
 	defer h.flight.leave()
 	now := time.Now()
+	if dead != "" && dead != h.dead {
+		h.dead = dead
+		t.countForced(h, app, now)
+	}
+	dead = h.dead
 	if usable(h.cur, dead, now, renewMargin) {
 		return h.cur.Value, nil
 	}
@@ -116,18 +122,16 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 	if h.failed != nil && h.at.After(asked) {
 		return "", h.failed // one try is enough for all who waited for it
 	}
-	if dead != "" {
-		if wait := t.countForced(h, app, now); wait > 0 {
-			return "", &wecom.Error{
-				Op: "gettoken", Class: wecom.ClassNotSent,
-				Msg: "the access token keeps dying early, another program may share the app's secret; it is not fetched for " + wait.Round(time.Second).String(),
-			}
-		}
+	if wait := h.at.Add(refreshPause).Sub(now); wait > 0 && len(h.forced) > refreshMost {
+		return "", &wecom.Error{Op: "gettoken", Class: wecom.ClassNotSent, Msg: "not fetched for " + wait.Round(time.Second).String(), Err: errContested}
 	}
 	token, err := t.renew(ctx, app, key, h, dead)
 	h.failed, h.at = err, time.Now()
 	return token, err
 }
+
+// errContested is why a token is not fetched at once.
+var errContested = errors.New("the access token keeps dying early: another program may share the app's secret")
 
 // flight lets one caller at a time through; the others wait no longer than
 // their contexts, which a mutex would not allow.
@@ -152,29 +156,21 @@ func usable(tok domain.AccessToken, dead string, now time.Time, margin time.Dura
 	return tok.Value != "" && tok.Value != dead && now.Before(tok.ExpiresAt.Add(-margin))
 }
 
-// countForced notes that a token died early and returns how long to wait for
-// the next one: who shares the app's secret with a program that fetches tokens
-// too must not race it.
-func (t *Tokens) countForced(h *holder, app domain.App, now time.Time) (wait time.Duration) {
+// countForced notes that a token died early. From a number on they are fetched
+// with pauses between: who shares the app's secret with a program that fetches
+// tokens too must not race it.
+func (t *Tokens) countForced(h *holder, app domain.App, now time.Time) {
 	kept := h.forced[:0]
 	for _, at := range h.forced {
 		if now.Sub(at) < refreshWindow {
 			kept = append(kept, at)
 		}
 	}
-	h.forced = kept
-	n := len(kept)
-	if n >= refreshLimit && !h.warned {
+	h.forced = append(kept, now)
+	if len(h.forced) > refreshLimit && !h.warned {
 		h.warned = true
 		t.log.Warn("access token keeps dying early: another program may share this app's secret", "app", app.Key)
 	}
-	if n >= refreshMost {
-		if wait := kept[n-1].Add(refreshPause).Sub(now); wait > 0 {
-			return wait
-		}
-	}
-	h.forced = append(h.forced, now)
-	return 0
 }
 
 // renew fetches, one node at a time. The others wait for the new version.
