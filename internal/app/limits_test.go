@@ -42,9 +42,9 @@ func TestR26_DayQuota(t *testing.T) {
 		}
 		require.Equal(t, 1, b.logs.count("80 %"))
 		divided := n.submit(t, request("plain", "thirty", people(2000, 30)...))[0] // 11 today, 19 tomorrow
+		b.until("eleven have it", time.Minute, func() bool { return b.view(divided).Counts.Accepted == 11 })
 		late := n.submit(t, request("plain", "late", "load-1"))[0]
 		big := n.submit(t, request("plain", "big", people(3000, 150)...))[0]
-		b.until("eleven have it", time.Minute, func() bool { return b.view(divided).Counts.Accepted == 11 })
 		time.Sleep(10 * time.Second)
 		midnight := pace.NextDay(time.Now())
 		require.Equal(t, "00:00", midnight.In(pace.ChinaTime()).Format("15:04"))
