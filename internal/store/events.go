@@ -20,7 +20,7 @@ type horizon struct {
 	mu      sync.Mutex
 	safe    int64
 	pending int64 // becomes safe…
-	until   int64 // …once no transaction below this number runs; 0: none pending
+	until   int64 // …once no transaction up to this id runs; 0: none pending
 }
 
 const selectEvents = `SELECT seq, type, message_id, delivery_id, at, data FROM events `

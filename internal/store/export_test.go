@@ -9,13 +9,17 @@ import (
 func Channel(s *Store) string { return s.engine.(*pgEngine).channel }
 
 // Freeze runs a statement and then stands still in the middle of its
-// transaction until thaw is closed. held is closed once it does.
-func Freeze(ctx context.Context, s *Store, sql string, held chan<- struct{}, thaw <-chan struct{}) error {
+// transaction until thaw is closed; then it runs the last one. held is closed
+// once it stands.
+func Freeze(ctx context.Context, s *Store, sql string, held chan<- struct{}, thaw <-chan struct{}, last string) error {
 	var once sync.Once
 	return s.do(ctx, func(ctx context.Context, q querier) error {
 		_, err := q.exec(ctx, sql)
 		once.Do(func() { close(held) })
 		<-thaw
+		if err == nil {
+			_, err = q.exec(ctx, last)
+		}
 		return err
 	})
 }

@@ -26,7 +26,7 @@ func TestR37_PostgresFrozenInATransaction(t *testing.T) {
 	wake := sync.OnceFunc(func() { close(thaw) })
 	t.Cleanup(wake)
 	go func() {
-		ended <- store.Freeze(ctx, frozen, `UPDATE lanes SET status = 'late' WHERE key = 'app:ops' AND owner = 'n1'`, held, thaw)
+		ended <- store.Freeze(ctx, frozen, `UPDATE lanes SET status = 'late' WHERE key = 'app:ops' AND owner = 'n1'`, held, thaw, `SELECT 1`)
 	}()
 	<-held
 	l, ok, err := other.AcquireLane(ctx, "app:ops", "n2", time.Minute)

@@ -149,33 +149,36 @@ func (e *pgEngine) inList(param string) string {
 func (e *pgEngine) likeOperator() string { return `ILIKE` }
 
 // settled finds the end of what is certain. A number is drawn after its
-// transaction has an id, so once every transaction that ran when a number had
-// been drawn is over, nothing can appear at or below that number.
+// transaction has an id. So once every transaction with an id below one that
+// was given out after a number had been drawn is over, nothing can appear at or
+// below that number. A snapshot alone does not tell: it leaves out whatever has
+// a higher id than the last that ended, also when it runs.
 func (e *pgEngine) settled(ctx context.Context, h *horizon) (int64, bool, error) {
-	var last, oldest, next int64
-	b := &pgx.Batch{}
-	// Two statements, in this order: the snapshot must be the younger.
-	b.Queue(`SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_seq_seq`).QueryRow(func(r pgx.Row) error {
-		return r.Scan(&last)
-	})
-	b.Queue(`SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s`).QueryRow(func(r pgx.Row) error {
-		return r.Scan(&oldest, &next)
-	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := e.pool.SendBatch(ctx, b).Close(); err != nil {
+	var last, id, oldest int64
+	err := e.pool.QueryRow(ctx, `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_seq_seq`).Scan(&last)
+	if err != nil || last <= h.safe {
+		return h.safe, true, err
+	}
+	// Statements of their own, in this order: the snapshot must know that the
+	// id is over.
+	if err := e.pool.QueryRow(ctx, `SELECT pg_current_xact_id()::text::bigint`).Scan(&id); err != nil {
+		return 0, false, err
+	}
+	if err := e.pool.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint`).Scan(&oldest); err != nil {
 		return 0, false, err
 	}
 	switch {
-	case oldest >= next: // nothing runs
-		h.safe, h.until = max(h.safe, last), 0
-	case h.until != 0 && oldest >= h.until:
-		h.safe = max(h.safe, h.pending)
-		h.pending, h.until = last, next
+	case oldest > id: // nothing older runs
+		h.safe, h.until = last, 0
 	case h.until == 0:
-		h.pending, h.until = last, next
+		h.pending, h.until = last, id
+	case oldest > h.until:
+		h.safe = max(h.safe, h.pending)
+		h.pending, h.until = last, id
 	}
-	return h.safe, h.until == 0 || h.safe >= last, nil
+	return h.safe, h.safe >= last, nil
 }
 
 func (e *pgEngine) apply(ctx context.Context, ops []*op) (ends, error) {
