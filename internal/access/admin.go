@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -49,7 +50,7 @@ func (k *Keys) Import(ctx context.Context, clear string) error {
 	}
 	hash := Hash(clear)
 	for _, have := range list {
-		if have.Hash == hash {
+		if subtle.ConstantTimeCompare(have.Hash[:], hash[:]) == 1 {
 			return nil
 		}
 	}
