@@ -9,11 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
 	"hongyan/internal/config"
@@ -35,7 +33,8 @@ func Doctor(ctx context.Context, cfg config.Config) []Check {
 	defer cancel()
 	var out []Check
 	out = append(out, checkData(cfg)...)
-	out = append(out, checkMaster(cfg), checkDatabase(ctx, cfg))
+	out = append(out, checkMaster(cfg))
+	out = append(out, checkDatabase(ctx, cfg)...)
 	if cfg.RedisURL.Set() {
 		out = append(out, checkRedis(ctx, cfg))
 	}
@@ -116,30 +115,6 @@ func checkMaster(cfg config.Config) Check {
 		return Check{"master key", "warn", fmt.Sprintf("others may read it (mode %o)", info.Mode().Perm()), "it opens every stored secret", "chmod 600 the file master.key"}
 	}
 	return Check{Name: "master key", Status: "ok", What: "kept in the data directory; back it up apart from the database"}
-}
-
-func checkDatabase(ctx context.Context, cfg config.Config) Check {
-	url := cfg.DatabaseURL.Reveal()
-	if !strings.HasPrefix(url, "postgres") {
-		return Check{Name: "database", Status: "ok", What: "SQLite in one process; use PostgreSQL for several nodes"}
-	}
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return Check{"database", "fail", "PostgreSQL does not answer", "nothing could be accepted", "check HONGYAN_DATABASE_URL, the server and the network"} // the cause may print the password
-	}
-	defer conn.Close(ctx)
-	var version int
-	var commit, standby string
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit'), current_setting('synchronous_standby_names')`).Scan(&version, &commit, &standby)
-	switch {
-	case err != nil:
-		return Check{"database", "fail", "PostgreSQL answers but cannot be asked", "", "check the role's permissions"}
-	case version < 150000:
-		return Check{"database", "fail", fmt.Sprintf("PostgreSQL %d is too old", version/10000), "15 is the oldest that is tested", "upgrade the server"}
-	case commit == "off" || commit == "local" && standby != "":
-		return Check{"database", "warn", "synchronous_commit is " + commit, "a crash of the server could lose accepted messages", "set synchronous_commit to on"}
-	}
-	return Check{Name: "database", Status: "ok", What: fmt.Sprintf("PostgreSQL %d, synchronous_commit %s", version/10000, commit)}
 }
 
 func checkRedis(ctx context.Context, cfg config.Config) Check {

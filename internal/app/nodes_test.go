@@ -18,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"hongyan/internal/app"
+	"hongyan/internal/config"
 	"hongyan/sandbox"
 )
 
@@ -27,6 +29,7 @@ type nodes struct {
 	t     *testing.T
 	wecom *sandbox.Server
 	base  string
+	url   string    // of the database
 	db    *pgx.Conn // looks behind their backs
 	a, b  *gateway
 }
@@ -53,7 +56,7 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	t.Helper()
 	db := postgres(t)
 	opt.Apps, opt.MembersPattern = nodeApps(apps), regexp.MustCompile(`(load|hot)-\d+`)
-	ns := &nodes{t: t}
+	ns := &nodes{t: t, url: db}
 	ns.wecom, ns.base = newWeCom(t, opt)
 	ctx := context.Background()
 	var err error
@@ -325,4 +328,18 @@ func TestNodes_SeenEverywhere(t *testing.T) {
 	require.NoError(t, ns.a.p.stop())
 	ns.sends(ns.b, 0, 10, "load-3")
 	require.EqualValues(t, 1, ns.wecom.Counts().GetToken, "the token is shared")
+}
+
+// TestNodes_Doctor: doctor tells who is there.
+func TestNodes_Doctor(t *testing.T) {
+	t.Parallel()
+	ns := newNodes(t, 1, sandbox.Options{})
+	ns.sends(ns.a, 0, 0, "load-0")
+	ns.both()
+	found := map[string]app.Check{}
+	for _, c := range app.Doctor(t.Context(), config.Config{DataDir: t.TempDir(), DatabaseURL: config.Secret(ns.url), Listen: "127.0.0.1:0"}) {
+		found[c.Name] = c
+	}
+	require.Equal(t, "ok", found["database"].Status, "%+v", found["database"])
+	require.Regexp(t, `^a \(lanes: 1, heard of \d+ s ago\), b \(lanes: 0, heard of \d+ s ago\)$`, found["gateways"].What)
 }
