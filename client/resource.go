@@ -142,6 +142,13 @@ type KeyRequest struct {
 	Networks  []string `json:"networks,omitempty"`
 	ExpiresAt string   `json:"expires_at,omitempty"`
 	App       string   `json:"app,omitempty"` // binds it as a credential of WeCom's own API
+	Rate      *KeyRate `json:"rate,omitempty"`
+}
+
+// KeyRate bounds what a key may ask for: requests in a minute, of which a
+// batch counts its messages.
+type KeyRate struct {
+	PerMinute int `json:"per_minute"`
 }
 
 // Key is an API key. Key itself is shown once, by [Client.CreateKey].
@@ -155,6 +162,7 @@ type Key struct {
 	Apps       []string `json:"apps,omitempty"`
 	Networks   []string `json:"networks,omitempty"`
 	App        string   `json:"app,omitempty"`
+	Rate       *KeyRate `json:"rate,omitempty"`
 	CreatedAt  string   `json:"created_at,omitempty"`
 	ExpiresAt  string   `json:"expires_at,omitempty"`
 	LastUsedAt string   `json:"last_used_at,omitempty"`

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"hongyan/internal/domain"
 )
 
@@ -52,13 +54,15 @@ type Keys struct {
 type snapshot struct {
 	revision int64
 	byHash   map[[32]byte]*entry
+	limited  map[string]*entry // keys with a rate, by id
 }
 
 type entry struct {
 	key      domain.APIKey
 	caller   domain.Caller
 	networks []netip.Prefix
-	used     atomic.Int64 // Unix seconds of the last use that is not yet written; 0: none
+	rate     *rate.Limiter // nil: no limit
+	used     atomic.Int64  // Unix seconds of the last use that is not yet written; 0: none
 }
 
 // New makes Keys that refuse everything until Refresh.
@@ -95,7 +99,7 @@ func (k *Keys) refresh(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	next := &snapshot{revision: rev, byHash: make(map[[32]byte]*entry, len(list))}
+	next := &snapshot{revision: rev, byHash: make(map[[32]byte]*entry, len(list)), limited: map[string]*entry{}}
 	for _, key := range list {
 		if !key.RevokedAt.IsZero() {
 			continue
@@ -114,10 +118,17 @@ func (k *Keys) refresh(ctx context.Context, force bool) error {
 		if !usable {
 			continue
 		}
+		e.rate = newLimiter(key.PerMinute)
 		if old != nil {
 			if was := old.byHash[key.Hash]; was != nil {
 				e.used.Store(was.used.Load())
+				if was.key.PerMinute == key.PerMinute {
+					e.rate = was.rate // what it has spent stays spent
+				}
 			}
+		}
+		if e.rate != nil {
+			next.limited[key.ID] = e
 		}
 		next.byHash[key.Hash] = e
 	}
@@ -126,7 +137,7 @@ func (k *Keys) refresh(ctx context.Context, force bool) error {
 }
 
 func callerOf(k domain.APIKey) domain.Caller {
-	return domain.Caller{KeyID: k.ID, Name: k.Name, Scopes: k.Scopes, Scenes: k.Scenes, Apps: k.Apps, App: k.App}
+	return domain.Caller{KeyID: k.ID, Name: k.Name, Scopes: k.Scopes, Scenes: k.Scenes, Apps: k.Apps, App: k.App, PerMinute: k.PerMinute}
 }
 
 // Authenticate tells who holds the key. It fails with CodeUnauthorized for a

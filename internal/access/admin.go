@@ -106,6 +106,9 @@ func Check(key domain.APIKey, now time.Time) []domain.FieldError {
 	if len(key.Scopes) == 0 {
 		add("/scopes", "required", "is missing", "name at least one scope: "+strings.Join(domain.Scopes(), ", "))
 	}
+	if key.PerMinute < 0 || key.PerMinute > maxPerMinute {
+		add("/rate/per_minute", "range", "is out of range", "choose a number from 1 to 1000000", 1, maxPerMinute)
+	}
 	for i, s := range key.Scopes {
 		switch p := fmt.Sprintf("/scopes/%d", i); {
 		case !slices.Contains(domain.Scopes(), s):

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"strings"
 
 	"hongyan/client"
@@ -13,13 +14,14 @@ type keyCmd struct {
 }
 
 type keyCreateCmd struct {
-	Name    string   `arg:"" help:"Who uses it."`
-	Scope   []string `required:"" help:"send, read, operate, configure, admin."`
-	Scene   []string `placeholder:"KEY,…" help:"Only these scenes."`
-	App     []string `placeholder:"KEY,…" help:"Only these apps."`
-	Network []string `placeholder:"CIDR,…" help:"Only from these networks."`
-	Expires string   `placeholder:"TIME" help:"Until this time (RFC 3339)."`
-	Bind    string   `placeholder:"APP" help:"Make it a corpsecret of this app for clients that speak WeCom's own API."`
+	Name      string   `arg:"" help:"Who uses it."`
+	Scope     []string `required:"" help:"send, read, operate, configure, admin."`
+	Scene     []string `placeholder:"KEY,…" help:"Only these scenes."`
+	App       []string `placeholder:"KEY,…" help:"Only these apps."`
+	Network   []string `placeholder:"CIDR,…" help:"Only from these networks."`
+	Expires   string   `placeholder:"TIME" help:"Until this time (RFC 3339)."`
+	PerMinute int      `placeholder:"N" help:"At most so many requests a minute; a batch counts its messages."`
+	Bind      string   `placeholder:"APP" help:"Make it a corpsecret of this app for clients that speak WeCom's own API."`
 }
 
 // Run makes the key and prints it alone on standard output.
@@ -28,9 +30,13 @@ func (c *keyCreateCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	k, err := api.CreateKey(s.ctx, client.KeyRequest{
+	req := client.KeyRequest{
 		Name: c.Name, Scopes: c.Scope, Scenes: c.Scene, Apps: c.App, Networks: c.Network, ExpiresAt: c.Expires, App: c.Bind,
-	})
+	}
+	if c.PerMinute != 0 {
+		req.Rate = &client.KeyRate{PerMinute: c.PerMinute}
+	}
+	k, err := api.CreateKey(s.ctx, req)
 	if err != nil {
 		return err
 	}
@@ -58,12 +64,16 @@ func (c *keyListCmd) Run(s *session) error {
 	}
 	rows := make([][]string, len(keys))
 	for i, k := range keys {
+		perMinute := "-"
+		if k.Rate != nil {
+			perMinute = strconv.Itoa(k.Rate.PerMinute)
+		}
 		rows[i] = []string{
-			k.ID, k.Name, k.Prefix, strings.Join(k.Scopes, ","), firstOf(shortTime(k.LastUsedAt), "-"),
+			k.ID, k.Name, k.Prefix, strings.Join(k.Scopes, ","), perMinute, firstOf(shortTime(k.LastUsedAt), "-"),
 			firstOf(shortTime(k.ExpiresAt), "-"), shortTime(k.RevokedAt),
 		}
 	}
-	return s.table([]string{"ID", "NAME", "PREFIX", "SCOPES", "LAST USED", "EXPIRES", "REVOKED"}, rows)
+	return s.table([]string{"ID", "NAME", "PREFIX", "SCOPES", "PER MINUTE", "LAST USED", "EXPIRES", "REVOKED"}, rows)
 }
 
 type keyRevokeCmd struct {

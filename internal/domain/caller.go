@@ -29,6 +29,17 @@ type Caller struct {
 	Scenes []string // the only scenes it may use or see; empty: all
 	Apps   []string // likewise for apps
 	App    string   // the app it is bound to as a façade credential, or empty
+
+	PerMinute int // requests it may make in a minute; 0: no limit
+}
+
+// Rate is where a key stands with its requests per minute. The zero value is a
+// key without a limit.
+type Rate struct {
+	PerMinute int           // at once, and in a minute; 0: no limit
+	Left      int           // that may be made at once
+	Wait      time.Duration // until there is room for what was asked for; zero: it is granted
+	Full      time.Duration // until PerMinute may be made at once
 }
 
 // Can reports whether the caller holds the scope, or admin.

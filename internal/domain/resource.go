@@ -161,6 +161,7 @@ type APIKey struct {
 	Apps       []string // empty: all
 	Networks   []string // CIDRs; empty: any
 	App        string   // binds it as a façade credential
+	PerMinute  int      // requests it may make in a minute, a batch counting its messages; 0: no limit
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
 	LastUsedAt time.Time

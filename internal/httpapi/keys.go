@@ -15,6 +15,12 @@ type keyRequest struct {
 	Networks  []string `json:"networks,omitempty" doc:"Only from these, such as 10.0.0.0/8; empty: any"`
 	ExpiresAt *string  `json:"expires_at,omitempty" doc:"RFC 3339 time; null: never"`
 	App       *string  `json:"app,omitempty" doc:"Binds it to an app as a credential of WeCom's own API"`
+	Rate      *KeyRate `json:"rate,omitempty" doc:"How much it may ask for; null: no limit"`
+}
+
+// KeyRate bounds what a key may ask for.
+type KeyRate struct {
+	PerMinute int `json:"per_minute" doc:"Requests in a minute, and at once; a batch counts its messages"`
 }
 
 var keyShape = shapeFor[keyRequest]()
@@ -30,6 +36,7 @@ type Key struct {
 	Apps       []string   `json:"apps"`
 	Networks   []string   `json:"networks"`
 	App        *string    `json:"app"`
+	Rate       *KeyRate   `json:"rate"`
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
@@ -43,8 +50,13 @@ func keyView(k domain.APIKey) Key {
 		}
 		return l
 	}
+	var rate *KeyRate
+	if k.PerMinute > 0 {
+		rate = &KeyRate{PerMinute: k.PerMinute}
+	}
 	return Key{
-		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Scopes: list(k.Scopes), Scenes: list(k.Scenes), Apps: list(k.Apps),
+		Rate: rate,
+		ID:   k.ID, Name: k.Name, Prefix: k.Prefix, Scopes: list(k.Scopes), Scenes: list(k.Scenes), Apps: list(k.Apps),
 		Networks: list(k.Networks), App: orNil(k.App), CreatedAt: k.CreatedAt.UTC(), ExpiresAt: timeOrNil(k.ExpiresAt),
 		LastUsedAt: timeOrNil(k.LastUsedAt), RevokedAt: timeOrNil(k.RevokedAt),
 	}
@@ -58,6 +70,11 @@ func createKey(s *Server, w http.ResponseWriter, r *request) error {
 	k := domain.APIKey{Name: req.Name, Scopes: req.Scopes, Scenes: req.Scenes, Apps: req.Apps, Networks: req.Networks}
 	if req.App != nil {
 		k.App = *req.App
+	}
+	if req.Rate != nil {
+		if k.PerMinute = req.Rate.PerMinute; k.PerMinute == 0 {
+			return domain.Invalid(domain.FieldError{Pointer: "/rate/per_minute", Code: "required", Message: "is missing or 0", Fix: "give the number of requests a minute, or leave rate out"})
+		}
 	}
 	if req.ExpiresAt != nil {
 		t, err := time.Parse(time.RFC3339, *req.ExpiresAt)

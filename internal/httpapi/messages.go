@@ -164,6 +164,9 @@ func sendBatch(s *Server, w http.ResponseWriter, r *request) error {
 	case len(list) > maxBatch:
 		return domain.Invalid(domain.FieldError{Pointer: "/messages", Code: "max_items", Args: []any{maxBatch, len(list)}, Message: "has more than 1000 items", Fix: "send at most 1000 messages at once"})
 	}
+	if err := s.spendBatch(w, r, len(list)); err != nil {
+		return err
+	}
 	opt, err := options(r, &root)
 	if err != nil {
 		return err

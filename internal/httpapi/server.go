@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"hongyan/internal/domain"
 	"hongyan/internal/i18n"
 )
@@ -43,8 +41,6 @@ type Config struct {
 	Fallback  http.Handler                // for paths that are not the API's; nil: a 404 problem
 
 	BodyTimeout time.Duration // how long a body of up to 1 MiB may take; 0: 10 s
-	KeyRate     float64       // requests a second that one key may make; 0: no limit
-	KeyBurst    int           // how many at once; 0: one second's worth
 	Streams     int           // open event streams; 0: 256
 }
 
@@ -57,13 +53,12 @@ const (
 // Server is the API as an http.Handler. Safe for concurrent use; Close ends
 // the event streams.
 type Server struct {
-	cfg      Config
-	mux      *http.ServeMux
-	origin   *http.CrossOriginProtection
-	ids      domain.IDs
-	hub      *hub
-	limiters sync.Map             // key id → *rate.Limiter; as many as there are keys
-	spec     func() (spec, error) // built at the first request for it
+	cfg    Config
+	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
+	ids    domain.IDs
+	hub    *hub
+	spec   func() (spec, error) // built at the first request for it
 }
 
 // New makes a Server.
@@ -76,9 +71,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.BodyTimeout <= 0 {
 		cfg.BodyTimeout = defaultBodyTimeout
-	}
-	if cfg.KeyBurst <= 0 {
-		cfg.KeyBurst = max(1, int(cfg.KeyRate))
 	}
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), hub: newHub(cfg.Events, cfg.Streams, cfg.Log)}
@@ -274,29 +266,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *request) error {
 	if !r.caller.Can(r.route.scope) && (r.route.orScope == "" || !r.caller.Can(r.route.orScope)) {
 		return &domain.Error{Code: domain.CodeForbidden, Args: []any{r.route.scope}, Detail: "this needs the scope " + r.route.scope}
 	}
-	return s.limit(w, r.caller.KeyID)
-}
-
-// limit holds a key to its rate.
-func (s *Server) limit(w http.ResponseWriter, keyID string) error {
-	if s.cfg.KeyRate <= 0 {
-		return nil
-	}
-	v, ok := s.limiters.Load(keyID)
-	if !ok {
-		v, _ = s.limiters.LoadOrStore(keyID, rate.NewLimiter(rate.Limit(s.cfg.KeyRate), s.cfg.KeyBurst))
-	}
-	l := v.(*rate.Limiter) //nolint:errcheck // only limiters are stored
-	now := time.Now()
-	if l.AllowN(now, 1) {
-		return nil
-	}
-	wait := int((1-l.TokensAt(now))/s.cfg.KeyRate) + 1
-	h := w.Header()
-	h.Set("Retry-After", fmt.Sprint(wait))
-	h.Set("RateLimit", fmt.Sprintf(`"key";r=0;t=%d`, wait))
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"key";q=%d;w=1`, s.cfg.KeyBurst))
-	return &domain.Error{Code: domain.CodeRateLimited}
+	return s.spend(w, r, 1)
 }
 
 // errNoService answers for a part that is not there.

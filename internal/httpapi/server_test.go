@@ -223,20 +223,6 @@ func TestOneLogLinePerRequest(t *testing.T) {
 	require.NotContains(t, a.logs.String(), a.key["read"])
 }
 
-func TestRateLimit(t *testing.T) {
-	a := newAPI(t, func(c *httpapi.Config) { c.KeyRate, c.KeyBurst = 0.5, 3 })
-	for range 3 {
-		require.Equal(t, 200, a.do("GET", "/v1/messages", "read", "").StatusCode)
-	}
-	res := a.do("GET", "/v1/messages", "read", "")
-	require.Equal(t, 429, res.StatusCode)
-	require.Equal(t, domain.CodeRateLimited, res.problem(t).Code)
-	for _, h := range []string{"Retry-After", "RateLimit", "RateLimit-Policy"} {
-		require.NotEmpty(t, res.Header.Get(h), h)
-	}
-	require.Equal(t, 200, a.do("GET", "/v1/keys", "admin", "").StatusCode, "another key has its own rate")
-}
-
 func TestEventStream(t *testing.T) {
 	a := newAPI(t)
 	health := func(app string) {

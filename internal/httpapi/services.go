@@ -165,6 +165,8 @@ type Keys interface {
 	// Authenticate fails with domain.CodeUnauthorized or, for the wrong
 	// network, domain.CodeForbidden. It does no I/O in the usual case.
 	Authenticate(ctx context.Context, bearer string, remote netip.Addr) (domain.Caller, error)
+	// Take spends n requests of the rate of a key, or says how long to wait.
+	Take(keyID string, n int) domain.Rate
 	List(ctx context.Context) ([]domain.APIKey, error)
 	// Create returns the stored key and the clear text, which exists only here.
 	Create(ctx context.Context, k domain.APIKey) (stored domain.APIKey, clear string, err error)

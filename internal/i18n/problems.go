@@ -102,7 +102,8 @@ var problems = map[string]problem{
 	"rate_limited": {
 		title:  Pair{"Too many requests", "请求过于频繁"},
 		detail: Pair{"This API key sends more requests than it may.", "该 API 密钥的请求超过了允许的频率。"},
-		fix:    Pair{"Wait as long as Retry-After says; POST /v1/messages/batch takes up to 1000 messages at once.", "请按 Retry-After 等待；POST /v1/messages/batch 一次可提交至多 1000 条消息。"},
+		args:   Pair{"This API key may make {0} requests a minute; a batch counts its messages.", "该 API 密钥每分钟最多 {0} 次请求，批量请求按消息数计。"},
+		fix:    Pair{"Wait as long as Retry-After says. Nothing was stored. RateLimit in every answer tells what is left.", "请按 Retry-After 等待，没有保存任何内容。每个响应的 RateLimit 都给出剩余次数。"},
 	},
 	"unavailable": {
 		title:  Pair{"Not available now", "暂时不可用"},

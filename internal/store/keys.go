@@ -12,8 +12,8 @@ const maxKeys = 10_000
 // CreateKey stores an API key. It fails with domain.CodeConflict when the id
 // or the hash is there already.
 func (s *Store) CreateKey(ctx context.Context, k domain.APIKey) error {
-	const insert = `INSERT INTO api_keys (id, name, prefix, hash, scopes, scenes, apps, networks, app, created_at, expires_at,
-		last_used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+	const insert = `INSERT INTO api_keys (id, name, prefix, hash, scopes, scenes, apps, networks, app, per_minute, created_at, expires_at,
+		last_used_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	return s.do(ctx, func(ctx context.Context, q querier) error {
 		if err := lockConfig(ctx, q); err != nil {
 			return err
@@ -30,22 +30,22 @@ func (s *Store) CreateKey(ctx context.Context, k domain.APIKey) error {
 			return err
 		}
 		_, err = q.exec(ctx, insert, k.ID, clean(k.Name), k.Prefix, k.Hash[:], listJSON(k.Scopes), listJSON(k.Scenes), listJSON(k.Apps),
-			listJSON(k.Networks), k.App, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
+			listJSON(k.Networks), k.App, k.PerMinute, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		return err
 	})
 }
 
 // ListKeys returns all keys, revoked ones too, by id, at most 10,000.
 func (s *Store) ListKeys(ctx context.Context) ([]domain.APIKey, error) {
-	const query = `SELECT id, name, prefix, hash, scopes, scenes, apps, networks, app, created_at, expires_at, last_used_at, revoked_at
-		FROM api_keys ORDER BY id LIMIT $1`
+	const query = `SELECT id, name, prefix, hash, scopes, scenes, apps, networks, app, per_minute, created_at, expires_at,
+		last_used_at, revoked_at FROM api_keys ORDER BY id LIMIT $1`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	out, err := collect(ctx, q, query, []any{maxKeys}, func(r rows) (k domain.APIKey, err error) {
 		var hash []byte
 		var lists [4]string
 		var times [4]int64
-		if err = r.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &lists[0], &lists[1], &lists[2], &lists[3], &k.App,
+		if err = r.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &lists[0], &lists[1], &lists[2], &lists[3], &k.App, &k.PerMinute,
 			&times[0], &times[1], &times[2], &times[3]); err != nil {
 			return k, err
 		}

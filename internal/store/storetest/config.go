@@ -132,7 +132,7 @@ func keys(t *testing.T, open Opener) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	k := domain.APIKey{
 		ID: "key_1", Name: "ci", Prefix: "hy_ab", Hash: sha256.Sum256([]byte("hy_abc")), Scopes: []string{"send", "read"},
-		Scenes: []string{"alert"}, Networks: []string{"10.0.0.0/8"}, CreatedAt: now,
+		Scenes: []string{"alert"}, Networks: []string{"10.0.0.0/8"}, PerMinute: 600, CreatedAt: now,
 	}
 	require.NoError(t, s.CreateKey(ctx, k))
 	require.Equal(t, domain.CodeConflict, domain.CodeOf(s.CreateKey(ctx, k)))

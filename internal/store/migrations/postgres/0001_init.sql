@@ -175,6 +175,7 @@ CREATE TABLE api_keys (
     apps         TEXT COLLATE "C" NOT NULL,
     networks     TEXT COLLATE "C" NOT NULL,
     app          TEXT COLLATE "C" NOT NULL,
+    per_minute   BIGINT NOT NULL,
     created_at   BIGINT NOT NULL,
     expires_at   BIGINT NOT NULL,
     last_used_at BIGINT NOT NULL,

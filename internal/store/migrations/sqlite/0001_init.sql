@@ -176,6 +176,7 @@ CREATE TABLE api_keys (
     apps         TEXT NOT NULL,
     networks     TEXT NOT NULL,
     app          TEXT NOT NULL,
+    per_minute   INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL,
     last_used_at INTEGER NOT NULL,
