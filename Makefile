@@ -24,11 +24,11 @@ build: ## build bin/hongyan, static
 test: ## run all tests; PostgreSQL and Redis parts need TEST_DATABASE_URL and TEST_REDIS_URL
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || echo "skipped: PostgreSQL parts (TEST_DATABASE_URL is not set)"
 	@[ -n "$${TEST_REDIS_URL:-}" ] || echo "skipped: Redis parts (TEST_REDIS_URL is not set)"
-	go test -timeout 20m ./...
+	go test -timeout 40m ./...
 
 .PHONY: race
 race: ## run the tests shuffled and shortened, with the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout 40m ./...
 
 SEEDS ?= 10000
 .PHONY: simulate
