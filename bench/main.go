@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"hongyan/internal/store/scratch"
 )
 
 func main() {
@@ -72,16 +75,34 @@ func run(ctx context.Context, o options) error {
 		fmt.Println("skipped: postgres (TEST_DATABASE_URL is not set)")
 	}
 	for _, s := range stores {
-		if err := measure(ctx, o, filepath.Join(dir, s.name), binary, s.name, s.url, floor); err != nil {
+		if err := inScratch(ctx, s.url, func(url string) error {
+			return measure(ctx, o, filepath.Join(dir, s.name), binary, s.name, url, floor)
+		}); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if o.backlog > 0 {
-			if err := backlog(ctx, o, filepath.Join(dir, s.name), binary, s.url, o.backlog); err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
+		if o.backlog == 0 {
+			continue
+		}
+		if err := inScratch(ctx, s.url, func(url string) error {
+			return backlog(ctx, o, filepath.Join(dir, s.name), binary, url, o.backlog)
+		}); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
+}
+
+// inScratch gives f a fresh part of the PostgreSQL database at base; SQLite (no
+// base) has its file in the gateway's own folder.
+func inScratch(ctx context.Context, base string, f func(url string) error) error {
+	if base == "" {
+		return f("")
+	}
+	url, drop, err := scratch.Schema(ctx, base)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(url), drop())
 }
 
 func measure(ctx context.Context, o options, dir, binary, name, url string, floor float64) error {

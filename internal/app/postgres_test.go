@@ -1,17 +1,12 @@
 package app_test
 
 import (
-	"context"
-	"net/url"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"hongyan/internal/domain"
+	"hongyan/internal/store/scratch"
 )
 
 // postgres makes a schema of the test's own and returns the URL to it.
@@ -21,23 +16,12 @@ func postgres(t testing.TB) string {
 	if base == "" {
 		t.Skip("skipped: TEST_DATABASE_URL is not set")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, base)
-	require.NoError(t, err)
-	schema := strings.ToLower((&domain.IDs{}).New("app_"))
-	_, err = conn.Exec(ctx, "CREATE SCHEMA "+schema)
+	url, drop, err := scratch.Schema(t.Context(), base)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		_, _ = conn.Exec(ctx, "DROP SCHEMA "+schema+" CASCADE")
-		_ = conn.Close(ctx)
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
 	})
-	u, err := url.Parse(base)
-	require.NoError(t, err)
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	return u.String()
+	return url
 }

@@ -3,22 +3,17 @@
 package storetest
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
 	"hongyan/internal/seal"
 	"hongyan/internal/store"
+	"hongyan/internal/store/scratch"
 )
 
 // Opener opens the same fresh database each time it is called within a test.
@@ -29,8 +24,6 @@ func SQLite(t testing.TB) Opener {
 	return opener(t, "sqlite://"+filepath.Join(t.TempDir(), "hongyan.db"))
 }
 
-var schemas atomic.Int64
-
 // Postgres returns an opener of a new schema in the database that
 // TEST_DATABASE_URL names, and skips the test when it names none.
 func Postgres(t testing.TB) Opener {
@@ -38,25 +31,14 @@ func Postgres(t testing.TB) Opener {
 	if base == "" {
 		t.Skip("TEST_DATABASE_URL is not set: PostgreSQL is not tested")
 	}
-	ctx := t.Context()
-	conn, err := pgx.Connect(ctx, base)
-	require.NoError(t, err)
-	name := fmt.Sprintf("t%d_%d_%d", time.Now().UnixNano(), os.Getpid(), schemas.Add(1))
-	_, err = conn.Exec(ctx, `CREATE SCHEMA `+name)
+	url, drop, err := scratch.Schema(t.Context(), base)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(ctx)
-		_, err := conn.Exec(ctx, `DROP SCHEMA `+name+` CASCADE`)
-		if err := errors.Join(err, conn.Close(ctx)); err != nil {
+		if err := drop(); err != nil {
 			t.Error(err)
 		}
 	})
-	u, err := url.Parse(base)
-	require.NoError(t, err)
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
-	return opener(t, u.String())
+	return opener(t, url)
 }
 
 func opener(t testing.TB, url string) Opener {
