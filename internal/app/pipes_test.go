@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,17 +28,17 @@ import (
 // HTTP server, with pipes for wires. Faults of the wire are its own, faults of
 // WeCom the sandbox's.
 type pipes struct {
-	t       *testing.T
-	srv     *http.Server
-	arrive  chan net.Conn
-	done    chan struct{}
-	clients []*http.Client
+	t      *testing.T
+	srv    *http.Server
+	arrive chan net.Conn
+	done   chan struct{}
 
-	mu    sync.Mutex
-	fault func(ctx context.Context) error // of dialling; nil: it works
-	cut   bool                            // the other end closes before it has read
-	tls   bool                            // the other end speaks TLS with a certificate that nobody knows
-	dials int
+	mu      sync.Mutex
+	clients []*http.Client
+	fault   func(ctx context.Context) error // of dialling; nil: it works
+	cut     bool                            // the other end closes before it has read
+	tls     bool                            // the other end speaks TLS with a certificate that nobody knows
+	dials   int
 }
 
 // usePipes replaces the bubble's wire. It must be called before a node starts.
@@ -64,10 +65,18 @@ func newPipedBubble(t *testing.T, opt sandbox.Options) (*bubble, *node) {
 }
 
 func (p *pipes) close() {
-	for _, c := range p.clients {
+	p.hangUp()
+	_ = p.srv.Close()
+}
+
+// hangUp closes the connections that stand and are not in use.
+func (p *pipes) hangUp() {
+	p.mu.Lock()
+	clients := slices.Clone(p.clients)
+	p.mu.Unlock()
+	for _, c := range clients {
 		c.CloseIdleConnections()
 	}
-	_ = p.srv.Close()
 }
 
 // Accept is part of net.Listener.
@@ -95,9 +104,7 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // set changes the faults of the wire. Connections that stand are closed first.
 func (p *pipes) set(change func()) {
-	for _, c := range p.clients {
-		c.CloseIdleConnections()
-	}
+	p.hangUp()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault, p.cut, p.tls = nil, false, false
@@ -112,6 +119,8 @@ func (p *pipes) client() (*http.Client, error) {
 		return nil, err
 	}
 	c.Transport.(*http.Transport).DialContext = p.dial
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.clients = append(p.clients, c)
 	return c, nil
 }
