@@ -12,7 +12,7 @@ import (
 
 const (
 	gaugeEvery   = 5 * time.Second // scrapes closer together share one reading
-	gaugeTimeout = 3 * time.Second
+	gaugeTimeout = 8 * time.Second // Prometheus gives up after 10
 )
 
 // gauges keeps the metrics that are states, not counts. They are read when

@@ -28,6 +28,7 @@ type Operator struct {
 	sender *Sender
 	engine *lane.Engine
 	store  LaneStore
+	stats  *laneStats
 
 	mu      sync.RWMutex
 	reports map[string]domain.LaneReport // of all nodes' lanes, a few seconds old
@@ -35,7 +36,7 @@ type Operator struct {
 
 // NewOperator makes an Operator.
 func NewOperator(s *Sender, e *lane.Engine, store LaneStore) *Operator {
-	return &Operator{sender: s, engine: e, store: store, reports: map[string]domain.LaneReport{}}
+	return &Operator{sender: s, engine: e, store: store, stats: newLaneStats(store.LaneStats), reports: map[string]domain.LaneReport{}}
 }
 
 // Health tells an app's health.
@@ -207,9 +208,10 @@ func (o *Operator) probe(ctx context.Context, app domain.App) error {
 	return nil
 }
 
-// Lanes shows every lane that has work or an owner.
+// Lanes shows every lane that has work or an owner. Beside a very long queue
+// its counts can be some seconds old.
 func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
-	stats, err := o.store.LaneStats(ctx)
+	stats, err := o.stats.get(ctx)
 	if err != nil {
 		return nil, err
 	}
