@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -230,11 +232,9 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case path == "messages" && r.Method == http.MethodPost:
 		g.sent = append(g.sent, body)
-		if r.URL.Query().Get("wait") != "" {
-			write(200, map[string]any{"id": "msg_1", "state": "partial", "deliveries": []any{}, "recipients": map[string]int{"total": 2, "accepted": 1}})
-			return
-		}
 		write(202, map[string]any{"id": "msg_1", "state": "queued", "deliveries": 1, "warnings": []string{"it may expire"}})
+	case path == "messages/msg_1":
+		write(200, map[string]any{"id": "msg_1", "state": "partial", "deliveries": []any{}, "recipients": map[string]int{"total": 2, "accepted": 1}})
 	case r.Method == http.MethodPut:
 		if body["key"] == "refused" {
 			write(422, map[string]any{"code": "invalid", "title": "Invalid", "errors": []any{map[string]string{"pointer": "/content/type", "code": "enum", "message": "is unknown"}}})
@@ -389,6 +389,49 @@ func TestSend(t *testing.T) {
 	require.Equal(t, ExitPartial, got.code, got.err)
 	require.Contains(t, got.out, `"state": "partial"`)
 	require.Equal(t, map[string]any{"content": "hello"}, g.sent[1]["content"])
+}
+
+// TestSendWaits follows a message over an outage of the gateway, and leaves it
+// alone when interrupted: it is accepted and goes on.
+func TestSendWaits(t *testing.T) {
+	var asked atomic.Int64
+	var ended atomic.Bool
+	ctx, interrupt := context.WithCancel(t.Context())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		n := asked.Add(1)
+		switch {
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, `{"id":"msg_1","state":"queued","deliveries":1}`)
+		case ended.Load():
+			_, _ = io.WriteString(w, `{"id":"msg_1","state":"sent","recipients":{"total":1,"accepted":1}}`)
+		case n < 6:
+			panic(http.ErrAbortHandler)
+		default:
+			if n > 6 { // it has shown the answer before
+				interrupt()
+			}
+			_, _ = io.WriteString(w, `{"id":"msg_1","state":"queued","wait_reason":"member_rate","recipients":{"total":1}}`)
+		}
+	}))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(srv.Close)
+	send := func(ctx context.Context) result {
+		var out, errw bytes.Buffer
+		code := RunWith(ctx, Deps{}, []string{"send", "12", "--to", "a", "--wait"}, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x"},
+			Stdio{In: strings.NewReader(""), Out: &out, Err: &errw})
+		return result{code, out.String(), errw.String()}
+	}
+	got := send(ctx)
+	require.Equal(t, ExitFailure, got.code)
+	require.Equal(t, "msg_1 queued (member_rate)  accepted 0 of 1\n", got.out)
+	require.Contains(t, got.err, "hongyan messages watch msg_1")
+
+	ended.Store(true)
+	got = send(t.Context())
+	require.Equal(t, ExitOK, got.code, got.err)
+	require.Equal(t, "msg_1 sent  accepted 1 of 1\n", got.out)
 }
 
 func TestHostileDocuments(t *testing.T) {

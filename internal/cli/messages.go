@@ -213,7 +213,7 @@ func (c *messagesWatchCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	m, err := s.follow(api, c.ID, c.Timeout)
+	m, err := s.follow(api, client.Message{ID: c.ID}, c.Timeout)
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -69,12 +71,8 @@ func (c *sendCmd) Run(s *session) error {
 		}
 		return s.printPlan(plan)
 	}
-	opts := client.SendOptions{IdempotencyKey: c.IdempotencyKey}
-	start := time.Now()
-	if c.Wait {
-		opts.Wait = max(time.Second, min(c.Timeout, 30*time.Second)).Truncate(time.Second)
-	}
-	sent, err := api.Send(s.ctx, req, opts)
+	// Not with the API's own ?wait: whoever interrupts that learns no id.
+	sent, err := api.Send(s.ctx, req, client.SendOptions{IdempotencyKey: c.IdempotencyKey})
 	if err != nil {
 		return err
 	}
@@ -84,15 +82,11 @@ func (c *sendCmd) Run(s *session) error {
 	if !c.Wait {
 		return s.printSent(sent)
 	}
-	m := sent.Message
-	if m == nil || !m.Final() {
-		got, err := s.follow(api, sent.ID, c.Timeout-time.Since(start))
-		if err != nil {
-			return err
-		}
-		m = &got
+	m, err := s.follow(api, client.Message{ID: sent.ID, State: sent.State}, c.Timeout)
+	if err != nil {
+		return fmt.Errorf("%s was accepted, but not seen to its end: %w", clean(sent.ID), err)
 	}
-	return s.outcome(*m)
+	return s.outcome(m)
 }
 
 // printSent prints a message that was accepted and not waited for.
@@ -149,20 +143,31 @@ func (s *session) outcome(m client.Message) error {
 	}
 }
 
-// follow polls a message until it is final or the time is over; it then
-// returns the message as it stands.
-func (s *session) follow(api *client.Client, id string, timeout time.Duration) (client.Message, error) {
+const (
+	pollFirst = 50 * time.Millisecond
+	pollMost  = 500 * time.Millisecond
+)
+
+// follow polls a message until it is final, the time is over or the user
+// interrupts; it then returns the message as it was last seen. A gateway that
+// does not answer is asked again until the time is over.
+func (s *session) follow(api *client.Client, m client.Message, timeout time.Duration) (client.Message, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, max(timeout, time.Millisecond))
 	defer cancel()
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
 	last := ""
-	for {
-		m, err := api.Message(s.ctx, id)
-		if err != nil {
+	for wait := pollFirst; ; wait = min(2*wait, pollMost) {
+		seen, err := api.Message(ctx, m.ID)
+		switch {
+		case err == nil:
+			m = seen
+		case ctx.Err() == nil && refused(err): // there is no such message, or the key may not read it
 			return m, err
 		}
-		if now := strings.TrimSpace(m.State + " " + m.WaitReason); now != last {
+		now := strings.TrimSpace(m.State + " " + m.WaitReason)
+		if err != nil && ctx.Err() == nil {
+			now = "the gateway does not answer"
+		}
+		if now != last {
 			last = now
 			if isTerminal(s.err) {
 				s.notef("%s  %s %s", time.Now().Format(time.TimeOnly), clean(now), clean(m.NextAttemptAt))
@@ -173,10 +178,19 @@ func (s *session) follow(api *client.Client, id string, timeout time.Duration) (
 		}
 		select {
 		case <-ctx.Done():
-			return m, s.ctx.Err()
-		case <-tick.C:
+			if m.State == "" { // never seen
+				return m, err
+			}
+			return m, nil
+		case <-time.After(wait):
 		}
 	}
+}
+
+// refused reports whether an answer says that asking again is of no use.
+func refused(err error) bool {
+	e, ok := errors.AsType[*client.Error](err)
+	return ok && e.Status < http.StatusInternalServerError && e.Status != http.StatusTooManyRequests
 }
 
 func (s *session) printPlan(p client.Plan) error {
