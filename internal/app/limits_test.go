@@ -226,3 +226,31 @@ func TestTooManyAtOnce(t *testing.T) {
 		require.Zero(t, c.Dropped)
 	})
 }
+
+// TestPauseComesBeforeTheMembersLine looks at a message that waits in a
+// member's line while its app is paused: the pause is why it waits, and the
+func TestPauseComesBeforeTheMembersLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{})
+		defer b.close()
+		n.scene(t, "plain", domain.Policy{})
+		var ids []string
+		for i := range 31 {
+			ids = append(ids, n.submit(t, request("plain", fmt.Sprint("one ", i), "load-1"))...)
+		}
+		last := ids[30]
+		waits := func(reason domain.WaitReason) domain.MessageView {
+			b.until("it waits for "+string(reason), time.Minute, func() bool { return b.explained(n, last).WaitReason == reason })
+			return b.explained(n, last)
+		}
+		require.False(t, waits(domain.WaitMemberRate).NextAttemptAt.IsZero())
+
+		_, err := n.operator.Pause(t.Context(), "ops", "")
+		require.NoError(t, err)
+		require.True(t, waits(domain.WaitAppPaused).NextAttemptAt.IsZero(), "until somebody lets it go on")
+		_, err = n.operator.Resume(t.Context(), "ops", "")
+		require.NoError(t, err)
+		require.False(t, waits(domain.WaitMemberRate).NextAttemptAt.IsZero())
+		b.becomes(last, domain.StateSent, 2*time.Minute)
+	})
+}

@@ -264,15 +264,16 @@ func (o *Operator) Explain(v *domain.MessageView) {
 		if d.State != domain.StateQueued || d.WaitReason == domain.WaitHeld {
 			continue
 		}
-		if turn, waits := o.engine.Turn(d); waits {
+		turn, inLine := o.engine.Turn(d)
+		switch {
+		case inLine:
 			d.WaitReason, d.DueAt = domain.WaitMemberRate, turn
-			continue
+		case !d.DueAt.After(now):
+			d.WaitReason = domain.WaitNone
 		}
-		if d.DueAt.After(now) {
-			continue
-		}
-		d.WaitReason = domain.WaitNone
-		if reason, until, waits := o.Waits(d.Lane); waits {
+		// What waits for itself waits for its lane as well when that stands
+		// still for longer; what has a window of its own says so.
+		if reason, until, waits := o.Waits(d.Lane); waits && d.WaitReason != domain.WaitDigest && (until.IsZero() || until.After(d.DueAt)) {
 			d.WaitReason, d.DueAt = reason, until
 		}
 	}
