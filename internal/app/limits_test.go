@@ -228,7 +228,7 @@ func TestTooManyAtOnce(t *testing.T) {
 }
 
 // TestPauseComesBeforeTheMembersLine looks at a message that waits in a
-// member's line while its app is paused: the pause is why it waits, and the
+// member's line while its app is paused: the pause is why it waits.
 func TestPauseComesBeforeTheMembersLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, n := newPipedBubble(t, sandbox.Options{})
