@@ -75,7 +75,7 @@ func leave(t *testing.T, dir, url string, queued, orphaned int) (ids []string) {
 				d.DupUntil = d.StartedAt.Add(time.Duration(o.dupInterval) * time.Second)
 			}
 			if o.expired {
-				d.ExpiresAt = d.CreatedAt
+				d.ExpiresAt = d.Since
 			}
 			ids = append(ids, sub.Messages[0].ID)
 		}

@@ -156,7 +156,7 @@ func (c *lanesCmd) detail(s *session, l *laneView) error {
 	now := time.Now()
 	oldest, next, owner := "", "", l.Owner
 	if at, ok := parseTime(l.OldestAt); ok {
-		oldest = ", the oldest due for " + span(now.Sub(at))
+		oldest = ", the oldest for " + span(now.Sub(at))
 	}
 	if at, ok := parseTime(l.NextDueAt); ok {
 		next = when(at, now)

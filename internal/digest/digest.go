@@ -83,7 +83,7 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 		Title: title, Text: text, State: domain.StateQueued, CreatedAt: now, Priority: first.Priority, Deliveries: 1,
 	}
 	d := domain.Delivery{
-		ID: c.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: first.Lane, State: domain.StateQueued, DueAt: now, CreatedAt: now,
+		ID: c.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: first.Lane, State: domain.StateQueued, DueAt: now, Since: now,
 		Priority: first.Priority, Scene: first.Scene, DupInterval: -1, DupWindow: first.DupWindow, OnUncertain: first.OnUncertain,
 		Digest: domain.DigestMark + first.Digest, Handling: domain.Handling{Window: first.Handling.Window},
 	}

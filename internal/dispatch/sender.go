@@ -147,7 +147,7 @@ func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 	began := time.Now()
 	s.pacer(d.Lane).begun(d)
 	if d.Tries == 1 && d.WaitReason == domain.WaitNone {
-		s.cfg.OnFirst(began.Sub(d.CreatedAt))
+		s.cfg.OnFirst(began.Sub(d.Since))
 	}
 	if d.Expired(began) {
 		return s.judge(d, domain.App{Key: appOf(d.Lane)}, wecom.SendResult{}, errExpired, began)

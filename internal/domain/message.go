@@ -61,7 +61,7 @@ type Delivery struct {
 	Fence       int64     // fence of the lane lease under which it was claimed
 	StartedAt   time.Time // of the attempt in flight
 	FinishedAt  time.Time
-	CreatedAt   time.Time
+	Since       time.Time // when it could go for the first time: its DueAt as it was accepted
 }
 
 // FailedAmbiguous is the class of an attempt that WeCom may or may not have

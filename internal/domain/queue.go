@@ -90,7 +90,7 @@ type LaneStats struct {
 	Lane        string
 	Depth       int64 // open deliveries
 	Sending     int64
-	OldestAt    time.Time // creation of the oldest open delivery that is due; zero when none
+	OldestAt    time.Time // since when the oldest open delivery could go, were it not for limits, pauses and faults; zero when none could
 	NextDueAt   time.Time // zero when none
 	Owner       string    // empty: nobody, or one whose lease is over
 	Fence       int64

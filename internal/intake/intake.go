@@ -134,7 +134,7 @@ func (in *Intake) prepare(ctx context.Context, by domain.Caller, req domain.Send
 	states := make([]domain.State, len(planned.Deliveries))
 	for i := range planned.Deliveries {
 		d := &planned.Deliveries[i]
-		d.DupInterval, d.CreatedAt = -1, now
+		d.DupInterval = -1
 		states[i] = d.State
 	}
 	m.State = domain.Combine(states)

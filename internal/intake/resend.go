@@ -112,7 +112,7 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, to domain.To, 
 			nd := domain.Delivery{
 				ID: in.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: d.Lane, Priority: d.Priority,
 				State: domain.StateQueued, DueAt: now, ExpiresAt: m.ExpiresAt, Body: b, Media: d.Media,
-				DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain, CreatedAt: now,
+				DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain, Since: now,
 			}
 			users, parties, tags, all := wecom.Receivers(b)
 			if len(done) == 1 {

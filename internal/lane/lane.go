@@ -153,7 +153,7 @@ func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (members []string) {
 }
 
 func ticket(d *domain.Delivery) pace.Ticket {
-	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: d.CreatedAt, Expires: d.ExpiresAt}
+	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: d.Since, Expires: d.ExpiresAt}
 }
 
 // openLocked reports whether a slot is free now.

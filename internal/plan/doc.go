@@ -137,7 +137,7 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 				ID: p.ids.New(domain.PrefixDelivery), MessageID: in.MessageID, Lane: domain.LaneKey("app", in.App.Key),
 				Priority: in.Priority, State: state, WaitReason: reason, DueAt: due, ExpiresAt: in.ExpiresAt,
 				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: in.DupWindow,
-				OnUncertain: in.OnUncertain, Recipients: b.count(), CreatedAt: in.Now, Scene: in.Scene,
+				OnUncertain: in.OnUncertain, Recipients: b.count(), Since: due, Scene: in.Scene,
 			}
 			if len(c.parts) > 1 {
 				d.Handling.Part = n + 1

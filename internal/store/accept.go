@@ -61,8 +61,8 @@ func checkSubmission(sub *domain.Submission) error {
 		if !ok || d.ID == "" || !reached.add(d.ID) || d.Lane == "" || !d.State.Valid() || d.Priority < domain.PriorityUrgent || d.Priority > domain.PriorityLow {
 			return bad("delivery %q of message %q", d.ID, d.MessageID)
 		}
-		if d.CreatedAt.IsZero() {
-			d.CreatedAt = messages[at].CreatedAt
+		if d.Since.IsZero() {
+			d.Since = d.DueAt
 		}
 		messages[at].Deliveries++
 		states[at] = append(states[at], d.State)

@@ -80,7 +80,7 @@ const (
 		resend_of, deliveries, recipients) VALUES `
 	insertDelivery = `INSERT OR FAIL INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
 		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
-		started_at, finished_at, created_at) VALUES `
+		started_at, finished_at, since) VALUES `
 	insertRecipient = `INSERT OR IGNORE INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at) VALUES `
 	insertEvents    = `INSERT OR FAIL INTO events (type, message_id, delivery_id, at, data) VALUES `
 )

@@ -168,7 +168,7 @@ const (
 )
 
 const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_until,
-	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), created_at, merged_into`
+	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), since, merged_into`
 
 // scanDelivery reads deliveryColumns, and what follows them into more.
 func scanDelivery(r rows) (domain.Delivery, error) { return scanDeliveryAnd(r) }
@@ -176,10 +176,10 @@ func scanDelivery(r rows) (domain.Delivery, error) { return scanDeliveryAnd(r) }
 func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
 	var state, wait, media, handling string
 	var priority int
-	var due, expires, started, done, created, dup int64
+	var due, expires, started, done, since, dup int64
 	err = r.Scan(append([]any{
 		&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &dup,
-		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &created, &d.MergedInto,
+		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &since, &d.MergedInto,
 	}, more...)...)
 	if err != nil {
 		return d, err
@@ -191,7 +191,7 @@ func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
 		d.DupInterval, d.DupUntil = d.DupWindow, moment(dup)
 	}
 	d.Priority, d.State, d.WaitReason = domain.Priority(priority), domain.State(state), domain.WaitReason(wait)
-	d.DueAt, d.ExpiresAt, d.StartedAt, d.FinishedAt, d.CreatedAt = moment(due), moment(expires), moment(started), moment(done), moment(created)
+	d.DueAt, d.ExpiresAt, d.StartedAt, d.FinishedAt, d.Since = moment(due), moment(expires), moment(started), moment(done), moment(since)
 	if d.Handling, err = parseJSON[domain.Handling](handling); err != nil {
 		return d, err
 	}
@@ -267,7 +267,7 @@ func (s *Store) LaneReports(ctx context.Context) (map[string]string, error) {
 // by key; one whose lease is over has no owner. It reads all open rows: ask for it every few seconds, not more.
 func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 	const (
-		open = `SELECT lane, state, wait_reason, count(*), coalesce(min(CASE WHEN due_at <= $1 THEN created_at END), 0),
+		open = `SELECT lane, state, wait_reason, count(*), coalesce(min(CASE WHEN due_at <= $1 OR state = 'queued' AND wait_reason <> 'digest_window' AND wait_reason <> 'held' THEN since END), 0),
 			coalesce(min(due_at), 0) FROM deliveries WHERE state IN ('queued', 'scheduled') GROUP BY lane, state, wait_reason
 			UNION ALL
 			SELECT lane, state, '', count(*), 0, 0 FROM deliveries WHERE state = 'sending' GROUP BY lane, state

@@ -24,7 +24,8 @@ const (
 	loadStream = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND priority = $2
 		AND scene = $3 AND due_at <= $4 AND (due_at, id) > ($5, $6) ORDER BY due_at, id LIMIT $7`
 	loadGroup = `SELECT ` + deliveryColumns + `, (SELECT title FROM messages m WHERE m.id = message_id),
-		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id)
+		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id),
+		(SELECT created_at FROM messages m WHERE m.id = message_id)
 		FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
 		ORDER BY lane, digest, id LIMIT $4`
 )
@@ -84,8 +85,9 @@ func (s *Store) LoadGroup(ctx context.Context, lane, group string, limit int) ([
 		end = group[:n-1] + "/" // the character behind the dot
 	}
 	out, err := collect(ctx, q, loadGroup, []any{lane, group, end, min(max(limit, 1), maxLoad)}, func(r rows) (m domain.Mergeable, err error) {
-		m.Delivery, err = scanDeliveryAnd(r, &m.Title, &m.Text, &m.Reference)
-		m.CreatedAt = m.Delivery.CreatedAt
+		var created int64
+		m.Delivery, err = scanDeliveryAnd(r, &m.Title, &m.Text, &m.Reference, &created)
+		m.CreatedAt = moment(created)
 		return m, err
 	})
 	return out, s.readError("load a digest's deliveries", err)

@@ -76,7 +76,7 @@ func NewMetrics(version, commit string) *Metrics {
 	m.sendSeconds = histogram("send_duration_seconds", "Duration of one call to WeCom.", fast)
 	m.addedLatency = histogram("send_added_latency_seconds", "From accept to the first call, for deliveries that had nothing to wait for.", fast)
 	m.queueMessages = gauge("queue_messages", "Open deliveries.", "lane")
-	m.queueOldest = gauge("queue_oldest_age_seconds", "Age of the oldest open delivery that is due.", "lane")
+	m.queueOldest = gauge("queue_oldest_age_seconds", "For how long the oldest open delivery could have gone, were it not for limits, pauses and faults.", "lane")
 	m.rateWaits = counter("rate_waits_total", "Deliveries put off, by reason.", "reason")
 	m.quotaUsed = gauge("quota_used", "Member sends counted today against the app's daily quota.", "app")
 	m.quotaLimit = gauge("quota_limit", "Daily quota of the app; 0 when unknown.", "app")

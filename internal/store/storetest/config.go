@@ -249,10 +249,28 @@ func laneStats(t *testing.T, open Opener) {
 	ctx := t.Context()
 	s := open(t, "n1")
 	first, fence := accepted(t, s, "ops", "a")
-	second, _ := Submission("ops", "b"), 0
-	second.Deliveries[0].WaitReason, second.Deliveries[0].DueAt = domain.WaitBackoff, time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
-	_, err := s.Accept(ctx, second)
-	require.NoError(t, err)
+	in := func(d time.Duration) time.Time { return time.Now().Add(d).UTC().Truncate(time.Microsecond) }
+	second := Submission("ops", "b").Deliveries[0]
+	for _, w := range []struct {
+		state      domain.State
+		reason     domain.WaitReason
+		since, due time.Time
+	}{
+		{domain.StateQueued, domain.WaitBackoff, in(-time.Minute), in(time.Hour)}, // the oldest that could go
+		{domain.StateQueued, domain.WaitMemberRate, in(-time.Second), in(time.Hour)},
+		{domain.StateQueued, domain.WaitDigest, in(-time.Hour), in(time.Hour)}, // these wait on purpose
+		{domain.StateQueued, domain.WaitHeld, in(-time.Hour), in(time.Hour)},
+		{domain.StateScheduled, domain.WaitQuietHours, in(time.Hour), in(time.Hour)},
+	} {
+		sub := Submission("ops", "b")
+		d := &sub.Deliveries[0]
+		d.State, d.WaitReason, d.Since, d.DueAt = w.state, w.reason, w.since, w.due
+		_, err := s.Accept(ctx, sub)
+		require.NoError(t, err)
+		if w.reason == domain.WaitBackoff {
+			second = *d
+		}
+	}
 	for i := range 3 {
 		_, err := s.Accept(ctx, Submission(fmt.Sprintf("z%d", i), "a"))
 		require.NoError(t, err)
@@ -264,8 +282,10 @@ func laneStats(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.Len(t, stats, 4)
 	require.Equal(t, domain.LaneStats{
-		Lane: "app:ops", Depth: 2, OldestAt: first.Deliveries[0].CreatedAt, NextDueAt: first.Deliveries[0].DueAt, Owner: "n1", Fence: fence,
-		WaitReasons: map[domain.WaitReason]int64{domain.WaitBackoff: 1},
+		Lane: "app:ops", Depth: 6, OldestAt: second.Since, NextDueAt: first.Deliveries[0].DueAt, Owner: "n1", Fence: fence,
+		WaitReasons: map[domain.WaitReason]int64{
+			domain.WaitBackoff: 1, domain.WaitMemberRate: 1, domain.WaitDigest: 1, domain.WaitHeld: 1, domain.WaitQuietHours: 1,
+		},
 	}, stats[0])
 
 	d := first.Deliveries[0]

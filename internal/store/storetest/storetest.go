@@ -70,7 +70,7 @@ func Submission(app string, users ...string) domain.Submission {
 	}
 	d := domain.Delivery{
 		ID: IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: domain.LaneKey("app", app), Priority: m.Priority,
-		State: domain.StateQueued, DueAt: now, CreatedAt: now, DupInterval: -1, DupWindow: 1800,
+		State: domain.StateQueued, DueAt: now, Since: now, DupInterval: -1, DupWindow: 1800,
 		Body: []byte(`{"touser":"zhangsan","msgtype":"text","agentid":1000002,"text":{"content":"hi"}}`),
 	}
 	sub := domain.Submission{Messages: []domain.Message{m}, Deliveries: []domain.Delivery{d}}

@@ -71,7 +71,7 @@ CREATE TABLE deliveries (
     fence        BIGINT NOT NULL,
     started_at   BIGINT NOT NULL,
     finished_at  BIGINT,
-    created_at   BIGINT NOT NULL,
+    since        BIGINT NOT NULL, -- when it could go for the first time
     CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
         OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
             OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))

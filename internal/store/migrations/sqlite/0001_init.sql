@@ -72,7 +72,7 @@ CREATE TABLE deliveries (
     fence        INTEGER NOT NULL,
     started_at   INTEGER NOT NULL,
     finished_at  INTEGER,
-    created_at   INTEGER NOT NULL,
+    since        INTEGER NOT NULL, -- when it could go for the first time
     CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
         OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
             OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
