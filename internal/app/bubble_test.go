@@ -248,7 +248,8 @@ type gate struct {
 	frozen   chan struct{} // closed when the node may go on; nil: it runs
 	heard    chan domain.Notice
 	others   func(domain.Notice)
-	read     func() // after each reading of a stream, before the node sees it; may be nil
+	read     func()          // after each reading of a stream, before the node sees it; may be nil
+	giving   func(to string) // before a lane is handed over; may be nil
 }
 
 var (
@@ -364,8 +365,18 @@ func (g *gate) RenewLanes(ctx context.Context, node string, lease time.Duration)
 	return g.Store.RenewLanes(ctx, node, lease)
 }
 
-func (g *gate) HandOver(ctx context.Context, key, node string, fence int64, to string, lease time.Duration) error {
-	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.HandOver(ctx, key, node, fence, to, lease) }))
+func (g *gate) HandOver(ctx context.Context, key, node string, fence int64, to string, lease time.Duration) (bool, error) {
+	if g.giving != nil {
+		g.giving(to)
+	}
+	if err := g.pass(); err != nil {
+		return false, err
+	}
+	return g.Store.HandOver(ctx, key, node, fence, to, lease)
+}
+
+func (g *gate) Leaving(ctx context.Context, node string) error {
+	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Leaving(ctx, node) }))
 }
 
 func (g *gate) Leave(ctx context.Context, node string) error {

@@ -3,7 +3,6 @@ package lane
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"hongyan/internal/domain"
@@ -75,20 +74,29 @@ func (e *Engine) lookAll() {
 	}
 }
 
-// give hands a lane over to another node, or to whoever wants it, once its
-// calls in flight are done. It stays known until then: what was reserved
-// before must still find it.
+// give hands a lane over to another node once its calls in flight are done. It
+// stays known until then: what was reserved before must still find it.
 func (e *Engine) give(ctx context.Context, l *Lane, to string) error {
 	l.retire()
 	if err := l.settled(ctx); err != nil {
 		return err
 	}
 	e.drop(l)
-	if err := e.store.HandOver(ctx, l.key, e.cfg.Node, l.fence, to, e.cfg.Lease); err != nil {
-		return err // we are still its owner: the next heartbeat takes it again
+	given, err := e.pass(ctx, l.key, l.fence, to)
+	if err == nil && !given {
+		return e.take(ctx, l.key) // the other one is about to leave
 	}
-	e.notify(ctx, domain.Notice{Kind: domain.NoticeGiven, Key: l.key, To: to})
-	return nil
+	return err // we are still its owner then: the next heartbeat takes it again
+}
+
+// pass makes another node the owner of a lane, or whoever wants it, unless the
+// other one is about to leave.
+func (e *Engine) pass(ctx context.Context, key string, fence int64, to string) (bool, error) {
+	given, err := e.store.HandOver(ctx, key, e.cfg.Node, fence, to, e.cfg.Lease)
+	if given {
+		e.notify(ctx, domain.Notice{Kind: domain.NoticeGiven, Key: key, To: to})
+	}
+	return given, err
 }
 
 // settled waits until nothing of a retired lane is in flight.
@@ -105,6 +113,16 @@ func (l *Lane) settled(ctx context.Context) error {
 	return nil
 }
 
+// resting reports whether a halted lane has come to its end.
+func (l *Lane) resting() bool {
+	select {
+	case <-l.ended:
+		return !l.busy()
+	default:
+		return false
+	}
+}
+
 func (l *Lane) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,36 +132,57 @@ func (l *Lane) busy() bool {
 // leave hands every lane over as soon as nothing of it is in flight, and signs
 // off. What is still in flight when ctx ends counts as cut off.
 func (e *Engine) leave(ctx context.Context) error {
+	// First of all: what others gave us until now is in the table below, and
+	// nothing comes after it.
+	if err := e.store.Leaving(ctx, e.cfg.Node); err != nil {
+		return err
+	}
 	_, others, err := e.shares(ctx)
 	if err != nil {
 		return err
 	}
 	e.publish(ctx)
-	rest := e.mine()
+	var errs []error
+	n := 0
+	pass := func(key string, fence int64) {
+		if len(others) > 0 {
+			n++
+			given, err := e.pass(ctx, key, fence, others[n%len(others)].Node)
+			if given || err != nil {
+				errs = append(errs, err)
+				return
+			}
+		}
+		_, err := e.pass(ctx, key, fence, "")
+		errs = append(errs, err)
+	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	var errs []error
-	for n := 0; len(rest) > 0; {
-		rest = slices.DeleteFunc(rest, func(l *Lane) bool {
-			if l.busy() {
-				return false
+	for !e.empty() {
+		for _, l := range e.mine() {
+			if l.halt(); l.resting() && e.drop(l) {
+				pass(l.key, l.fence)
 			}
-			to := ""
-			if len(others) > 0 {
-				to = others[n%len(others)].Node
-			}
-			n++
-			errs = append(errs, e.give(ctx, l, to))
-			return true
-		})
+		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(append(errs, ctx.Err())...)
 		case <-tick.C:
 		}
 	}
+	held, err := e.store.RenewLanes(ctx, e.cfg.Node, e.cfg.Lease)
+	for _, h := range held { // never opened here
+		pass(h.Lane, h.Fence)
+	}
 	e.notify(ctx, domain.Notice{Kind: domain.NoticeNode, Key: e.cfg.Node}) // also for what tell had still to say
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
+}
+
+// empty reports whether no lane is open, nor being opened.
+func (e *Engine) empty() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return len(e.lanes) == 0
 }
 
 // hear acts on what other nodes announce.

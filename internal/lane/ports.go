@@ -12,7 +12,8 @@ import (
 type Store interface {
 	AcquireLane(ctx context.Context, lane, node string, lease time.Duration) (domain.LaneLease, bool, error)
 	RenewLanes(ctx context.Context, node string, lease time.Duration) ([]domain.HeldLane, error)
-	HandOver(ctx context.Context, lane, node string, fence int64, to string, lease time.Duration) error
+	HandOver(ctx context.Context, lane, node string, fence int64, to string, lease time.Duration) (given bool, err error)
+	Leaving(ctx context.Context, node string) error
 	Leave(ctx context.Context, node string) error
 	LaneShares(ctx context.Context, lease time.Duration) ([]domain.LaneShare, error)
 	OrphanLanes(ctx context.Context, node string) ([]string, error)

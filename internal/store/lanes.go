@@ -47,7 +47,9 @@ func (s *Store) RenewLanes(ctx context.Context, node string, lease time.Duration
 	const (
 		renew = `UPDATE lanes SET lease_until = $1 WHERE owner = $2`
 		seen  = `INSERT INTO nodes (name, seen_at, instance) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE
-			SET seen_at = excluded.seen_at, instance = excluded.instance WHERE nodes.instance = excluded.instance OR $4 = 0`
+			SET seen_at = excluded.seen_at, instance = excluded.instance,
+			leaving = CASE WHEN nodes.instance = excluded.instance THEN nodes.leaving ELSE 0 END
+			WHERE nodes.instance = excluded.instance OR $4 = 0`
 		mine = `SELECT key, fence FROM lanes WHERE owner = $1 ORDER BY key LIMIT 10000`
 	)
 	_, joined := s.joined.Load(node)
@@ -83,9 +85,18 @@ func (s *Store) RenewLanes(ctx context.Context, node string, lease time.Duration
 
 // HandOver gives a lane that node holds to another node, or to nobody when to
 // is empty; the new owner must still acquire it within the lease. Nothing
-// happens when node does not hold the lane under that fence.
-func (s *Store) HandOver(ctx context.Context, lane, node string, fence int64, to string, lease time.Duration) error {
-	return s.do(ctx, func(ctx context.Context, q querier) error {
+// happens, and given is false, when node does not hold the lane under that
+// fence, or when the other one is not there or about to leave.
+func (s *Store) HandOver(ctx context.Context, lane, node string, fence int64, to string, lease time.Duration) (given bool, err error) {
+	err = s.do(ctx, func(ctx context.Context, q querier) error {
+		given = false
+		if to != "" {
+			// Locked, so that who leaves sees what was given to it before.
+			stays, err := queryRow(ctx, q, `SELECT 1 FROM nodes WHERE name = $1 AND leaving = 0`+q.forUpdate(), []any{to}, new(int))
+			if err != nil || !stays {
+				return err
+			}
+		}
 		now, err := q.now(ctx)
 		if err != nil {
 			return err
@@ -94,7 +105,18 @@ func (s *Store) HandOver(ctx context.Context, lane, node string, fence int64, to
 		if to == "" {
 			until = 0
 		}
-		_, err = q.exec(ctx, `UPDATE lanes SET owner = $1, lease_until = $2 WHERE key = $3 AND owner = $4 AND fence = $5`, to, until, lane, node, fence)
+		n, err := q.exec(ctx, `UPDATE lanes SET owner = $1, lease_until = $2 WHERE key = $3 AND owner = $4 AND fence = $5`, to, until, lane, node, fence)
+		given = n == 1
+		return err
+	})
+	return given, err
+}
+
+// Leaving says that node is about to leave: from now on it counts for no share
+// and is given no lanes, while it keeps what it has.
+func (s *Store) Leaving(ctx context.Context, node string) error {
+	return s.do(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, `UPDATE nodes SET leaving = 1 WHERE name = $1`, node)
 		return err
 	})
 }
@@ -111,9 +133,9 @@ func (s *Store) Leave(ctx context.Context, node string) error {
 }
 
 // LaneShares tells how many lanes each node holds that was heard of within
-// lease, by name. A node without lanes is there too.
+// lease and is not about to leave, by name. A node without lanes is there too.
 func (s *Store) LaneShares(ctx context.Context, lease time.Duration) ([]domain.LaneShare, error) {
-	const query = `SELECT n.name, (SELECT count(*) FROM lanes l WHERE l.owner = n.name) FROM nodes n WHERE n.seen_at > $1
+	const query = `SELECT n.name, (SELECT count(*) FROM lanes l WHERE l.owner = n.name) FROM nodes n WHERE n.seen_at > $1 AND n.leaving = 0
 		ORDER BY n.name LIMIT 1000`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()

@@ -69,19 +69,27 @@ func leaseClock(t *testing.T, open Opener) {
 	require.False(t, next.Until.Add(-time.Minute).Before(ended.Until), "granted after the end, by one clock")
 }
 
+func give(t testing.TB, s *store.Store, lane, node string, fence int64, to string) bool {
+	t.Helper()
+	given, err := s.HandOver(t.Context(), lane, node, fence, to, time.Minute)
+	require.NoError(t, err)
+	return given
+}
+
 // handOver is a lane on its way to another node, or to whoever wants it.
 func handOver(t *testing.T, open Opener) {
-	ctx := t.Context()
 	s := open(t, "n1")
 	a, _ := acquire(t, s, "app:a", "n1", time.Minute)
+	require.False(t, give(t, s, "app:a", "n1", a.Fence, "n2"), "n2 is not there")
+	renew(t, s, "n2", time.Minute)
 	for _, wrong := range []struct {
 		node  string
 		fence int64
 	}{{"n1", a.Fence - 1}, {"n1", a.Fence + 1}, {"n3", a.Fence}} {
-		require.NoError(t, s.HandOver(ctx, "app:a", wrong.node, wrong.fence, "n2", time.Minute))
+		require.False(t, give(t, s, "app:a", wrong.node, wrong.fence, "n2"))
 		require.Len(t, renew(t, s, "n1", time.Minute), 1, "not by %+v", wrong)
 	}
-	require.NoError(t, s.HandOver(ctx, "app:a", "n1", a.Fence, "n2", time.Minute))
+	require.True(t, give(t, s, "app:a", "n1", a.Fence, "n2"))
 	require.Empty(t, renew(t, s, "n1", time.Minute))
 	require.Equal(t, []domain.HeldLane{{Lane: "app:a", Fence: a.Fence}}, renew(t, s, "n2", time.Minute), "it has an owner all the time")
 	for _, node := range []string{"n1", "n3"} {
@@ -92,7 +100,7 @@ func handOver(t *testing.T, open Opener) {
 	require.True(t, ok)
 	require.Equal(t, a.Fence+1, got.Fence)
 
-	require.NoError(t, s.HandOver(ctx, "app:a", "n2", got.Fence, "", time.Minute))
+	require.True(t, give(t, s, "app:a", "n2", got.Fence, ""))
 	_, ok = acquire(t, s, "app:a", "n3", time.Minute)
 	require.True(t, ok, "nobody was named, so it is free at once")
 }
@@ -116,8 +124,17 @@ func nodes(t *testing.T, open Opener) {
 	require.Equal(t, []domain.LaneShare{{Node: "n1", Lanes: 3}, {Node: "n2", Lanes: 0}}, shares(time.Hour))
 	require.Empty(t, shares(-time.Minute), "nobody was heard of in the future")
 
+	require.NoError(t, s.Leaving(ctx, "n1"))
+	for range 2 {
+		require.Equal(t, []domain.LaneShare{{Node: "n2", Lanes: 0}}, shares(time.Hour), "it takes no share any more")
+		require.Len(t, renew(t, s, "n1", time.Minute), 3, "it keeps what it has until it has given it away")
+	}
+	d, _ := acquire(t, s, "app:e", "n2", time.Minute)
+	require.False(t, give(t, s, "app:e", "n2", d.Fence, "n1"), "it is given nothing")
+	require.Len(t, renew(t, s, "n2", time.Minute), 1)
+
 	require.NoError(t, s.Leave(ctx, "n1"))
-	require.Equal(t, []domain.LaneShare{{Node: "n2", Lanes: 0}}, shares(time.Hour))
+	require.Equal(t, []domain.LaneShare{{Node: "n2", Lanes: 1}}, shares(time.Hour))
 	require.Empty(t, renew(t, s, "n1", time.Minute))
 	for _, lane := range []string{"app:a", "app:b", "app:c"} {
 		_, ok := acquire(t, s, lane, "n2", time.Minute)
@@ -162,7 +179,7 @@ func laneReports(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"app:a": `{"in_flight":1}`}, got, "only the owner's word counts")
 
-	require.NoError(t, s.HandOver(ctx, "app:a", "n1", a.Fence, "", time.Minute))
+	require.True(t, give(t, s, "app:a", "n1", a.Fence, ""))
 	require.NoError(t, s.SetLaneStatus(ctx, "n1", map[string]string{"app:a": `late`}))
 	next, ok := acquire(t, s, "app:a", "n2", time.Minute)
 	require.True(t, ok)

@@ -262,7 +262,8 @@ CREATE TABLE lanes (
 CREATE TABLE nodes (
     name     TEXT COLLATE "C" PRIMARY KEY,
     seen_at  BIGINT NOT NULL,
-    instance TEXT COLLATE "C" NOT NULL -- the process that goes by this name
+    instance TEXT COLLATE "C" NOT NULL, -- the process that goes by this name
+    leaving  BIGINT NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1))
 );
 
 -- Deliveries change a few times soon after they were written and never again.

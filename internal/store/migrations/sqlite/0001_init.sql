@@ -263,5 +263,6 @@ CREATE TABLE lanes (
 CREATE TABLE nodes (
     name     TEXT PRIMARY KEY,
     seen_at  INTEGER NOT NULL,
-    instance TEXT NOT NULL -- the process that goes by this name
+    instance TEXT NOT NULL, -- the process that goes by this name
+    leaving  INTEGER NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1))
 ) WITHOUT ROWID;

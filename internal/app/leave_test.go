@@ -1,0 +1,95 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+// laneOwner makes two nodes of which the first has lanes and the second none yet.
+func laneOwner(t *testing.T, lanes int) (b *bubble, first, second *node) {
+	b = newBubble(t, sandbox.Options{Accounts: -1})
+	first = b.start("first")
+	for i := range lanes {
+		first.app(t, laneApp(i), nil)
+	}
+	for i := range lanes {
+		first.submit(t, direct(i, "hello"))
+	}
+	b.drained(2 * time.Second)
+	require.Equal(t, lanes, b.owned("first"))
+	return b, first, b.start("second")
+}
+
+func laneApp(i int) string { return fmt.Sprintf("app-%d", i) }
+
+func direct(app int, text string) domain.SendRequest {
+	content, _ := json.Marshal(map[string]string{"content": text})
+	return domain.SendRequest{App: laneApp(app), Type: &domain.TypeRef{Name: "text"}, Content: content, To: domain.To{Users: []string{"load-1"}}}
+}
+
+func (b *bubble) owned(name string) (n int) {
+	b.t.Helper()
+	stats, err := b.store.LaneStats(b.t.Context())
+	require.NoError(b.t, err)
+	for _, s := range stats {
+		if s.Owner == name {
+			n++
+		}
+	}
+	return n
+}
+
+// TestNodes_NothingForWhoLeaves has a node give a lane away to one that has
+// left since it was chosen.
+func TestNodes_NothingForWhoLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, first, second := laneOwner(t, 4)
+		defer b.close()
+		asked := false
+		first.gate.giving = func(to string) {
+			if !asked && to == "second" {
+				asked = true
+				require.NoError(t, second.engine.Stop(context.Background()))
+				b.kill(second)
+			}
+		}
+		time.Sleep(4 * time.Second) // a heartbeat
+		require.True(t, asked)
+		require.Equal(t, 4, b.owned("first"))
+		for i := range 4 {
+			first.submit(t, direct(i, "again"))
+		}
+		b.drained(time.Second)
+	})
+}
+
+// TestNodes_LeavesWhatItNeverHeardOf stops a node that was given a lane and
+// does not know yet.
+func TestNodes_LeavesWhatItNeverHeardOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, first, second := laneOwner(t, 4)
+		defer b.close()
+		tell := first.gate.others
+		first.gate.others = func(domain.Notice) {}
+		time.Sleep(4 * time.Second)
+		require.Equal(t, 1, b.owned("second"))
+		require.False(t, second.engine.Owns("app:app-3"))
+		first.gate.others = tell
+		require.NoError(t, second.engine.Stop(context.Background()))
+		b.kill(second)
+		require.Equal(t, 4, b.owned("first"))
+		for i := range 4 {
+			first.submit(t, direct(i, "again"))
+		}
+		b.drained(time.Second)
+	})
+}
