@@ -152,3 +152,15 @@ func (c *cluster) query(sql string, dest ...any) {
 	defer conn.Close(ctx)
 	require.NoError(c.t, conn.QueryRow(ctx, sql).Scan(dest...), strings.TrimSpace(sql))
 }
+
+// exec runs one statement on a connection of its own.
+func (c *cluster) exec(sql string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.URL())
+	require.NoError(c.t, err)
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	require.NoError(c.t, err, sql)
+}

@@ -134,6 +134,7 @@ func TestR07_CommitInDoubt(t *testing.T) {
 	wecom, base := newWeCom(t, unlimited)
 	p := newProcess(t, strings.Replace(db.URL(), fmt.Sprintf("127.0.0.1:%d", db.port), c.ln.Addr().String(), 1))
 	p.start()
+	onFailure(t, db.URL(), p)
 	w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
 	w.seed()
 	inDoubt := func() int {

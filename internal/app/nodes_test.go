@@ -71,40 +71,13 @@ func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 		return &gateway{&world{t: t, wecom: ns.wecom, base: ns.base, url: "http://" + p.addr, key: testKey}, p, name}
 	}
 	ns.a, ns.b = make("a"), make("b")
-	t.Cleanup(func() {
-		if t.Failed() {
-			ns.tell()
-			for _, n := range []*gateway{ns.a, ns.b} {
-				out, _ := os.ReadFile(n.p.log)
-				t.Logf("log of %s: %s", n.name, out[max(0, len(out)-4000):])
-			}
-		}
-	})
+	onFailure(t, db, ns.a.p, ns.b.p)
 	ns.a.p.start()
 	for i := range apps {
 		ns.app(i, nil)
 	}
 	ns.watchOwners()
 	return ns
-}
-
-// tell logs what is open and who owns what.
-func (ns *nodes) tell() {
-	for _, q := range []string{
-		`SELECT lane, state, wait_reason, owner, fence, tries, count(*), min(id), (min(due_at) - extract(epoch FROM clock_timestamp()) * 1000000)::bigint / 1000
-			FROM deliveries WHERE finished_at IS NULL GROUP BY 1, 2, 3, 4, 5, 6 LIMIT 50`,
-		`SELECT key, owner, fence, (lease_until - extract(epoch FROM clock_timestamp()) * 1000000)::bigint / 1000, status FROM lanes ORDER BY 1`,
-	} {
-		rows, err := ns.db.Query(context.Background(), q)
-		if err != nil {
-			ns.t.Log(err)
-			continue
-		}
-		for rows.Next() {
-			v, _ := rows.Values()
-			ns.t.Log(v...)
-		}
-	}
 }
 
 // app saves the i-th app, with more settings than it needs.

@@ -23,6 +23,7 @@ func TestR07_PostgreSQLRestarts(t *testing.T) {
 	wecom, base := newWeCom(t, unlimited)
 	p := newProcess(t, db.URL())
 	p.start()
+	onFailure(t, db.URL(), p)
 	w := &world{t: t, wecom: wecom, base: base, url: "http://" + p.addr, key: testKey}
 	w.seed()
 	l := startLoad(w, 8)

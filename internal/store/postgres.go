@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,10 @@ type pgEngine struct {
 	cfg  *pgx.ConnConfig // of the writer
 	conn *pgx.Conn       // the writer's; replaced when it breaks
 	pool *pgxpool.Pool
+	// canary is our row in an unlogged table, which a crash of the server
+	// empties; deaths is how often it had to be put there.
+	canary string
+	deaths int
 	// channel is where the nodes of this schema announce changes.
 	channel string
 }
@@ -48,7 +53,7 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, 
 	// A node that is frozen in the middle of a transaction must not keep its
 	// lanes locked until their leases are over.
 	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(idleInTransaction.Milliseconds())
-	e := &pgEngine{log: log, cfg: cfg}
+	e := &pgEngine{log: log, cfg: cfg, canary: rand.Text()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.close())
@@ -62,6 +67,9 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, 
 	}
 	if err := e.migrate(ctx); err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	if err := e.settle(ctx); err != nil {
+		return nil, err
 	}
 	pool, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -87,6 +95,20 @@ func (e *pgEngine) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	e.conn = conn
+	if e.deaths == 0 {
+		return nil // the first one: the table may not be there yet
+	}
+	return e.settle(ctx)
+}
+
+// settle sees to it that our canary is in its table, and notes if it was gone.
+func (e *pgEngine) settle(ctx context.Context) error {
+	tag, err := e.conn.Exec(ctx, `INSERT INTO canaries (id, at) VALUES ($1, now()) ON CONFLICT DO NOTHING`, e.canary)
+	if err != nil {
+		_ = e.conn.Close(ctx)
+		return fmt.Errorf("%w: %w", errNotWritable, err)
+	}
+	e.deaths += int(tag.RowsAffected())
 	return nil
 }
 
@@ -186,7 +208,7 @@ func (e *pgEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 		if err := e.connect(ctx); err != nil {
 			return nil, err
 		}
-		ended := ends{}
+		ended, deaths := ends{}, e.deaths
 		b := &pgBatch{conn: e.conn, q: &pgQuerier{db: e.conn, ends: ended}}
 		err := b.run(ctx, ops)
 		if err == nil {
@@ -199,7 +221,10 @@ func (e *pgEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 			return nil, err
 		}
 		if b.committing {
-			committed, known := e.verdict(ctx, b.xid)
+			committed, known := false, unbegun(b.xid, err)
+			if !known {
+				committed, known = e.verdict(ctx, b.xid, deaths)
+			}
 			if committed {
 				return ended, nil
 			}
@@ -213,9 +238,23 @@ func (e *pgEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 	}
 }
 
+// unbegun reports whether a batch certainly was not executed: its statements
+// could not be prepared, or the server closed the session before it answered the
+// first of them.
+func unbegun(xid string, err error) bool {
+	if xid != "" {
+		return false
+	}
+	_, unsent := errors.AsType[pgx.ErrPreprocessingBatch](err)
+	_, closed := errors.AsType[*pgconn.PgError](err)
+	return unsent || closed
+}
+
 // verdict asks what became of a transaction whose connection broke while it
-// was being committed.
-func (e *pgEngine) verdict(ctx context.Context, xid string) (committed, known bool) {
+// was being committed; deaths is that of its beginning. A crash takes back the
+// numbers of transactions that had not reached the disk, and they are given out
+// again: since then "committed" may speak of somebody else's.
+func (e *pgEngine) verdict(ctx context.Context, xid string, deaths int) (committed, known bool) {
 	if xid == "" {
 		return false, false
 	}
@@ -227,8 +266,15 @@ func (e *pgEngine) verdict(ctx context.Context, xid string) (committed, known bo
 		if e.connect(ctx) == nil {
 			var status *string
 			err := e.conn.QueryRow(ctx, `SELECT pg_xact_status($1::text::xid8)`, xid).Scan(&status)
-			if err == nil && status != nil && *status != "in progress" {
-				return *status == "committed", true
+			pe, refused := errors.AsType[*pgconn.PgError](err)
+			switch {
+			case refused && pe.Code == pgNoSuchTransaction:
+				return false, true
+			case err != nil || status == nil || *status == "in progress":
+			case *status == "committed":
+				return e.deaths == deaths, e.deaths == deaths
+			default:
+				return false, true
 			}
 		}
 		select {
@@ -238,6 +284,13 @@ func (e *pgEngine) verdict(ctx context.Context, xid string) (committed, known bo
 		}
 	}
 }
+
+// errNotWritable is a server that takes no writes, as a standby.
+var errNotWritable = errors.New("PostgreSQL takes no writes")
+
+// pgNoSuchTransaction says of a number that it was not given out yet: a crash
+// has taken it back.
+const pgNoSuchTransaction = "22023"
 
 func (e *pgEngine) problem(err error) (*domain.Error, bool) {
 	if d, ok := errors.AsType[*domain.Error](err); ok {
@@ -249,7 +302,8 @@ func (e *pgEngine) problem(err error) (*domain.Error, bool) {
 		switch class := pe.Code[:min(2, len(pe.Code))]; {
 		case pe.Code == "53100":
 			out.Code, out.Detail = domain.CodeDiskFull, "the disk of the database is full"
-		case class == "08", class == "53", class == "57", class == "58", class == "40", pe.Code == "25006":
+		case class == "08", class == "53", class == "57", class == "58", class == "40", pe.Code == "25006",
+			errors.Is(err, errNotWritable):
 			out.Code, out.Detail = domain.CodeUnavailable, down
 		}
 		return out, false
@@ -272,7 +326,11 @@ func (e *pgEngine) close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout) //nolint:forbidigo // the process is ending
 	defer cancel()
-	return e.conn.Close(ctx)
+	var err error
+	if e.deaths > 0 {
+		_, err = e.conn.Exec(ctx, `DELETE FROM canaries WHERE id = $1 OR at < now() - interval '30 days'`, e.canary)
+	}
+	return errors.Join(err, e.conn.Close(ctx))
 }
 
 // pgQuerier runs shared SQL on the writer's connection, a transaction or the

@@ -266,6 +266,13 @@ CREATE TABLE nodes (
     leaving  BIGINT NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1))
 );
 
+-- One row for each gateway that runs. A crash of the server, and a standby that
+-- takes over, find it empty: so a gateway notices them.
+CREATE UNLOGGED TABLE canaries (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    at TIMESTAMPTZ NOT NULL
+);
+
 -- Deliveries change a few times soon after they were written and never again.
 ALTER TABLE deliveries SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 ALTER TABLE messages SET (fillfactor = 90, autovacuum_analyze_scale_factor = 0.02);
