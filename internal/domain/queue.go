@@ -37,6 +37,7 @@ type Claim struct {
 	Node        string
 	Fence       int64 // refused when the lane's fence has moved on
 	Try         int   // the new Tries
+	Recipients  int   // as the caller knows them: refused when the delivery was divided meanwhile
 	StartedAt   time.Time
 	DupInterval int // stored with the row; see Delivery
 	DupUntil    time.Time

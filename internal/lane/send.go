@@ -13,7 +13,7 @@ func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
 	for i := range ds {
 		claims[i] = domain.Claim{
 			DeliveryID: ds[i].ID, Lane: l.key, Node: l.e.cfg.Node, Fence: l.fence,
-			Try: ds[i].Tries, StartedAt: ds[i].StartedAt, DupInterval: ds[i].DupInterval, DupUntil: ds[i].DupUntil,
+			Try: ds[i].Tries, Recipients: ds[i].Recipients, StartedAt: ds[i].StartedAt, DupInterval: ds[i].DupInterval, DupUntil: ds[i].DupUntil,
 		}
 	}
 	granted, err := l.e.store.Claim(ctx, claims)

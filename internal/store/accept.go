@@ -80,8 +80,12 @@ func checkSubmission(sub *domain.Submission) error {
 		messages[at].Recipients++
 	}
 	for i, n := range counts {
-		if n > 0 {
-			deliveries[i].Recipients = n
+		switch d := &deliveries[i]; {
+		case n == 0, n == d.Recipients:
+		case d.Recipients == 0:
+			d.Recipients = n
+		default: // the count is what a claim knows the delivery's state by
+			return bad("delivery %q counts %d recipients and has %d", d.ID, d.Recipients, n)
 		}
 	}
 	for i := range messages {

@@ -144,9 +144,9 @@ func findIdem(ctx context.Context, q querier, keyID, key string) (*domain.IdemKe
 
 const (
 	claimDelivery = `UPDATE deliveries SET state = 'sending', wait_reason = '', owner = ?, fence = ?, tries = ?, started_at = ?,
-		dup_until = ? WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
+		dup_until = ? WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ? AND recipients = ?`
 	claimFrozen = `UPDATE deliveries SET state = 'sending', wait_reason = '', owner = ?, fence = ?, tries = ?, started_at = ?,
-		dup_until = ?, body = ?, media = '' WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ?`
+		dup_until = ?, body = ?, media = '' WHERE id = ? AND state IN ('queued', 'scheduled') AND tries < ? AND recipients = ?`
 )
 
 func (b *sqliteBatch) claim(ctx context.Context, o *op) error {
@@ -162,9 +162,9 @@ func (b *sqliteBatch) claim(ctx context.Context, o *op) error {
 		}
 		var n int64
 		if c.Body == nil {
-			n, err = b.q.exec(ctx, claimDelivery, c.Node, c.Fence, c.Try, micros(c.StartedAt), dupUntil(c.DupInterval, c.DupUntil), c.DeliveryID, c.Try)
+			n, err = b.q.exec(ctx, claimDelivery, c.Node, c.Fence, c.Try, micros(c.StartedAt), dupUntil(c.DupInterval, c.DupUntil), c.DeliveryID, c.Try, c.Recipients)
 		} else {
-			n, err = b.q.exec(ctx, claimFrozen, c.Node, c.Fence, c.Try, micros(c.StartedAt), dupUntil(c.DupInterval, c.DupUntil), c.Body, c.DeliveryID, c.Try)
+			n, err = b.q.exec(ctx, claimFrozen, c.Node, c.Fence, c.Try, micros(c.StartedAt), dupUntil(c.DupInterval, c.DupUntil), c.Body, c.DeliveryID, c.Try, c.Recipients)
 		}
 		if err != nil {
 			return err

@@ -20,9 +20,10 @@ type place struct {
 const (
 	pgClaim = `UPDATE deliveries d SET state = 'sending', wait_reason = '', owner = u.node, fence = u.fence, tries = u.try,
 		started_at = u.at, dup_until = u.dup, body = coalesce(u.body, d.body), media = CASE WHEN u.body IS NULL THEN d.media ELSE '' END
-		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])
-			AS u (id, node, fence, try, at, dup, body)
-		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending' AND d.tries < u.try RETURNING d.id`
+		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bigint[])
+			AS u (id, node, fence, try, at, dup, body, recipients)
+		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending' AND d.tries < u.try
+		AND d.recipients = u.recipients RETURNING d.id`
 	pgDefer = `UPDATE deliveries d SET due_at = u.due, wait_reason = u.reason,
 		state = CASE WHEN d.tries = 0 AND u.reason IN ('scheduled', 'quiet_hours') THEN 'scheduled' ELSE 'queued' END
 		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u (id, due, reason)
@@ -65,7 +66,7 @@ func (c *claimArrays) add(o *op, fences map[string]int64) {
 			c.where = map[string]place{}
 		}
 		c.where[x.DeliveryID] = place{o, i}
-		c.row(x.DeliveryID, x.Node, x.Fence, x.Try, micros(x.StartedAt), dupUntil(x.DupInterval, x.DupUntil), x.Body)
+		c.row(x.DeliveryID, x.Node, x.Fence, x.Try, micros(x.StartedAt), dupUntil(x.DupInterval, x.DupUntil), x.Body, int64(x.Recipients))
 	}
 }
 

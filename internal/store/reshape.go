@@ -7,12 +7,12 @@ import (
 )
 
 // Split divides a waiting delivery in two: all of it or nothing. It fails with
-// domain.CodeConflict when the delivery is no longer waiting, was tried, or
-// its lane has a newer fence.
+// domain.CodeConflict when the delivery is no longer waiting, was tried or
+// divided already, or its lane has a newer fence.
 func (s *Store) Split(ctx context.Context, x domain.Split) error {
 	const (
 		narrow = `UPDATE deliveries SET body = $1, recipients = $2, digest = $3, dup_until = $4
-			WHERE id = $5 AND state IN ('queued', 'scheduled') AND tries = 0`
+			WHERE id = $5 AND state IN ('queued', 'scheduled') AND tries = 0 AND recipients = $6`
 		move  = `UPDATE recipients SET delivery_id = $1 WHERE message_id = $2 AND delivery_id = $3 AND kind = 'user' AND rkey `
 		count = `UPDATE messages SET deliveries = deliveries + 1 WHERE id = $1`
 	)
@@ -25,7 +25,7 @@ func (s *Store) Split(ctx context.Context, x domain.Split) error {
 		if err := s.ownLane(ctx, q, x.Lane, x.Fence); err != nil {
 			return err
 		}
-		n, err := q.exec(ctx, narrow, first.Body, first.Recipients, first.Digest, dupUntil(first.DupInterval, first.DupUntil), first.ID)
+		n, err := q.exec(ctx, narrow, first.Body, first.Recipients, first.Digest, dupUntil(first.DupInterval, first.DupUntil), first.ID, first.Recipients+rest.Recipients)
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,12 @@ func splitRefused(t *testing.T, open Opener) {
 	v = find(t, s, m.ID)
 	require.Len(t, v.Deliveries, 2)
 
+	// Whoever knows it from before, read or offered late, gets nothing.
+	require.Equal(t, []bool{false}, claim(t, s, ClaimOf(d, "n1", fence)), "it is for fewer now")
+	require.Equal(t, domain.CodeConflict, domain.CodeOf(s.Split(ctx, divided(sub, fence, "Bob", "Cid"))), "divided already")
+	require.Len(t, find(t, s, m.ID).Deliveries, 2)
+
+	d = x.First
 	c := ClaimOf(d, "n1", fence)
 	require.Equal(t, []bool{true}, claim(t, s, c))
 	again := divided(sub, fence, "Ann")

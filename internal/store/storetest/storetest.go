@@ -70,7 +70,7 @@ func Submission(app string, users ...string) domain.Submission {
 	}
 	d := domain.Delivery{
 		ID: IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: domain.LaneKey("app", app), Priority: m.Priority,
-		State: domain.StateQueued, DueAt: now, Since: now, DupInterval: -1, DupWindow: 1800,
+		State: domain.StateQueued, Recipients: len(users), DueAt: now, Since: now, DupInterval: -1, DupWindow: 1800,
 		Body: []byte(`{"touser":"zhangsan","msgtype":"text","agentid":1000002,"text":{"content":"hi"}}`),
 	}
 	sub := domain.Submission{Messages: []domain.Message{m}, Deliveries: []domain.Delivery{d}}
@@ -83,7 +83,7 @@ func Submission(app string, users ...string) domain.Submission {
 // ClaimOf claims a delivery for its next try.
 func ClaimOf(d domain.Delivery, node string, fence int64) domain.Claim {
 	return domain.Claim{
-		DeliveryID: d.ID, Lane: d.Lane, Node: node, Fence: fence, Try: d.Tries + 1, StartedAt: time.Now().UTC().Truncate(time.Microsecond),
+		DeliveryID: d.ID, Lane: d.Lane, Node: node, Fence: fence, Try: d.Tries + 1, Recipients: d.Recipients, StartedAt: time.Now().UTC().Truncate(time.Microsecond),
 	}
 }
 
