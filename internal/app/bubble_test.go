@@ -244,17 +244,20 @@ type gate struct {
 	dead atomic.Bool
 	// doubtful is how many of the next commits happen and are reported as failed.
 	doubtful atomic.Int64
-	mu       sync.Mutex
-	frozen   chan struct{} // closed when the node may go on; nil: it runs
-	heard    chan domain.Notice
-	others   func(domain.Notice)
-	read     func()          // after each reading of a stream, before the node sees it; may be nil
-	giving   func(to string) // before a lane is handed over; may be nil
+	// broken is how many of the next deferrals, settlements and splits fail.
+	broken atomic.Int64
+	mu     sync.Mutex
+	frozen chan struct{} // closed when the node may go on; nil: it runs
+	heard  chan domain.Notice
+	others func(domain.Notice)
+	read   func()          // after each reading of a stream, before the node sees it; may be nil
+	giving func(to string) // before a lane is handed over; may be nil
 }
 
 var (
-	errDead  = errors.New("this node is dead")
-	errDoubt = errors.New("nobody knows whether this was committed")
+	errDead   = errors.New("this node is dead")
+	errBroken = errors.New("nothing was written")
+	errDoubt  = errors.New("nobody knows whether this was committed")
 )
 
 func newGate(s *store.Store) *gate { return &gate{Store: s, heard: make(chan domain.Notice, 64)} }
@@ -333,6 +336,9 @@ func (g *gate) Finish(ctx context.Context, r []domain.Result) ([]bool, error) {
 }
 
 func (g *gate) Defer(ctx context.Context, d []domain.Deferral) error {
+	if g.broken.Add(-1) >= 0 {
+		return errBroken
+	}
 	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Defer(ctx, d) }))
 }
 
@@ -340,10 +346,16 @@ func (g *gate) Settle(ctx context.Context, s []domain.Settlement) ([]bool, error
 	if err := g.pass(); err != nil {
 		return nil, err
 	}
+	if g.broken.Add(-1) >= 0 {
+		return nil, errBroken
+	}
 	return g.Store.Settle(ctx, s)
 }
 
 func (g *gate) Split(ctx context.Context, x domain.Split) error {
+	if g.broken.Add(-1) >= 0 {
+		return errBroken
+	}
 	return errors.Join(g.pass(), g.unlessDead(func() error { return g.Store.Split(ctx, x) }))
 }
 

@@ -170,3 +170,35 @@ func TestALineHoldsUpNobodyElse(t *testing.T) {
 		require.Less(t, o.at["load-2"][0].Sub(began), 2*time.Second, "the other one has nothing to wait for")
 	})
 }
+
+// TestR07_ABrokenTurnKeepsNoSlot: what a turn has decided to send is free to go
+// in the next one when the database refuses what the turn writes before.
+func TestR07_ABrokenTurnKeepsNoSlot(t *testing.T) {
+	for name, second := range map[string]domain.SendRequest{
+		"defer": request("calm", "second", "load-1"),
+		"split": request("calm", "second", "load-1", "load-2"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", func(a *domain.App) { a.Limits = domain.AppLimits{Concurrency: 1, MemberPerMinute: 1} })
+				n.scene(t, "calm", domain.Policy{})
+				n.submit(t, request("calm", "first", "load-1"))
+				b.drained(time.Second)
+				// Both are decided about in one turn.
+				_, err := n.operator.Pause(t.Context(), "ops", "")
+				require.NoError(t, err)
+				n.submit(t, second, request("calm", "third", "load-9"))
+				n.gate.broken.Store(1)
+				_, err = n.operator.Resume(t.Context(), "ops", "")
+				require.NoError(t, err)
+				time.Sleep(5 * time.Second)
+				require.LessOrEqual(t, n.gate.broken.Load(), int64(0), "a write has failed")
+				require.Len(t, b.outcome().at["load-9"], 1)
+				b.drained(2 * time.Minute)
+			})
+		})
+	}
+}

@@ -110,6 +110,26 @@ func (l *Lane) turn() bool {
 	b := l.pick(now, roused)
 	b.expired = append(b.expired, over...)
 	ctx := l.e.ctx
+	if !l.putAside(ctx, &b) {
+		for i := range b.claims {
+			l.release(&b.claims[i], true)
+		}
+		return false
+	}
+	if len(b.claims) > 0 {
+		l.claim(ctx, b.claims)
+	}
+	for _, group := range b.merges {
+		if !l.merge(ctx, group, slices.Contains(b.closes, group)) {
+			return false
+		}
+	}
+	return !b.empty()
+}
+
+// putAside writes what a turn decided about deliveries that do not go now; false
+// when the database refuses.
+func (l *Lane) putAside(ctx context.Context, b *batch) bool {
 	if len(b.expired) > 0 {
 		if _, err := l.e.store.Settle(ctx, b.expired); err != nil {
 			l.failed("expire deliveries", err)
@@ -133,15 +153,7 @@ func (l *Lane) turn() bool {
 			return false
 		}
 	}
-	if len(b.claims) > 0 {
-		l.claim(ctx, b.claims)
-	}
-	for _, group := range b.merges {
-		if !l.merge(ctx, group, slices.Contains(b.closes, group)) {
-			return false
-		}
-	}
-	return !b.empty()
+	return true
 }
 
 // failed puts the lane back on the table after a write error: what was taken
