@@ -203,6 +203,12 @@ func (w *world) message(id string) answer { return w.must("GET", "/v1/messages/"
 // depth is how many deliveries are open, or -1 when the gateway cannot tell.
 func (w *world) depth() int {
 	w.t.Helper()
+	return w.lanes("depth")
+}
+
+// lanes adds up a number of all lanes.
+func (w *world) lanes(field string) int {
+	w.t.Helper()
 	a := w.try("GET", "/v1/lanes?limit=200", nil)
 	items, ok := a.body["items"].([]any)
 	if !ok {
@@ -210,7 +216,7 @@ func (w *world) depth() int {
 	}
 	n := 0
 	for _, it := range items {
-		d, _ := it.(obj)["depth"].(float64)
+		d, _ := it.(obj)[field].(float64)
 		n += int(d)
 	}
 	return n

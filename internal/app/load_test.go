@@ -122,6 +122,7 @@ func (l *load) verify() {
 	}
 	require.NotEmpty(t, l.accepted)
 	eventually(t, "every lane is empty", func() bool { return w.depth() == 0 })
+	eventually(t, "every slot is free again", func() bool { return w.lanes("in_flight") == 0 })
 
 	require.Len(t, l.accepted, int(l.next.Load()), "one message for each key, also where the caller had to ask again")
 	known := 0
