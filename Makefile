@@ -32,7 +32,7 @@ race: ## run the tests shuffled and shortened, with the race detector (needs a C
 
 SEEDS ?= 10000
 .PHONY: simulate
-simulate: ## run SEEDS (10000) seeds of the simulation; SIM_SEED=n go test … repeats one
+simulate: ## run seeds up to SEEDS (10000) of the simulation, from SIM_FROM; SIM_SEED=n go test … repeats one
 	SIM_SEEDS=$(SEEDS) go test ./internal/app -run R20 -timeout 6h
 
 .PHONY: lint

@@ -21,12 +21,15 @@ import (
 // TestR20_Simulation runs seeded scenarios on virtual time: one to three nodes,
 // crashes, frozen nodes, graceful stops, a WeCom that loses answers, is busy,
 // kills tokens and limits, and callers that send, cancel and schedule. Seeds
-// 1 to SIM_SEEDS (default 500, fewer with -short or the race detector) run, or
-// the one that SIM_SEED names.
+// SIM_FROM (default 1) to SIM_SEEDS (default 500, fewer with -short or the race
+// detector) run, or the one that SIM_SEED names.
 func TestR20_Simulation(t *testing.T) {
 	first, last := 1, scaled(500)
 	if n, err := strconv.Atoi(os.Getenv("SIM_SEEDS")); err == nil {
 		last = n
+	}
+	if n, err := strconv.Atoi(os.Getenv("SIM_FROM")); err == nil {
+		first = n
 	}
 	if n, err := strconv.Atoi(os.Getenv("SIM_SEED")); err == nil {
 		first, last = n, n
