@@ -47,6 +47,7 @@ func (w *Windows) Limits() []Limit {
 // Busiest returns the users closest to the first limit at now, the closest
 // first, at most n. It looks at every remembered member.
 func (w *Windows) Busiest(now time.Time, n int) []Usage {
+	n = max(n, 0)
 	var out []Usage
 	for u := range w.members {
 		x := Usage{User: u, Used: w.Used(now, u)}
