@@ -12,7 +12,7 @@ import (
 // reading in them: to set the wall clock opens no window early and keeps none
 // shut. Others count by the wall.
 type Windows struct {
-	zero    time.Time // of moments; the first time that was seen
+	timeline
 	limits  []limit
 	margin  int64 // microseconds
 	keep    int64 // microseconds after which an entry is forgotten
@@ -50,27 +50,6 @@ func (w *Windows) SetLimits(limits []Limit) {
 		w.keep = max(w.keep, window+slack)
 		w.most = max(w.most, l.Count)
 	}
-}
-
-// moment is when t is on the line on which windows are counted, in microseconds.
-func (w *Windows) moment(t time.Time) int64 {
-	if w.zero.IsZero() {
-		w.zero = t.Add(-time.Duration(t.Nanosecond() % 1000))
-	}
-	since := t.Sub(w.zero)
-	whole := since.Microseconds()
-	if since < 0 && since%time.Microsecond != 0 {
-		whole-- // down, as after zero
-	}
-	return w.zero.UnixMicro() + whole
-}
-
-// before is the moment of what was noted by the wall clock, and whether it may
-// still count at now.
-func (w *Windows) before(now, at time.Time) (moment int64, fresh bool) {
-	m := w.moment(now)
-	past := m - (now.UnixMicro() - at.UnixMicro())
-	return past, past > m-w.keep
 }
 
 // Next gives for each user the earliest time, not before now, at which one more
@@ -200,7 +179,7 @@ func (w *Windows) Record(now time.Time, users []string) {
 // are too old at now are skipped.
 func (w *Windows) Restore(now time.Time, records []Record) {
 	for _, r := range records {
-		if at, fresh := w.before(now, r.At); fresh {
+		if at, fresh := w.before(now, r.At, w.keep); fresh {
 			w.add(r.User, at)
 		}
 	}
@@ -208,7 +187,7 @@ func (w *Windows) Restore(now time.Time, records []Record) {
 
 // RestoreAll is [Windows.Restore] for one message to everybody.
 func (w *Windows) RestoreAll(now, at time.Time) {
-	if at, fresh := w.before(now, at); fresh && len(w.limits) > 0 {
+	if at, fresh := w.before(now, at, w.keep); fresh && len(w.limits) > 0 {
 		w.all = w.insert(w.all, at)
 	}
 }
