@@ -35,6 +35,18 @@ func Receivers(body []byte) (users, parties, tags []string, all bool) {
 	return users, splitBar(party), splitBar(tag), false
 }
 
+// Chat reads which group chat an appchat/send body is for; empty when it names
+// none.
+func Chat(body []byte) (chat string) {
+	eachMember(body, func(key, value []byte) bool {
+		if string(key) == "chatid" {
+			chat = text(value)
+		}
+		return chat == ""
+	})
+	return chat
+}
+
 // WithUsers returns a message/send body with other users under touser; all
 // else stays byte for byte. It reports false when the body is no JSON object
 // with a touser, or users is empty.

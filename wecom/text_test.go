@@ -131,6 +131,18 @@ func TestReceivers(t *testing.T) {
 	}
 }
 
+func TestChat(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"chatid":"C1","msgtype":"text","text":{"chatid":"no"}}`: "C1",
+		`{"text":{"chatid":"no"},"chatid":"C\u0031"}`:             "C1",
+		`{"text":{"chatid":"no"}}`:                                "",
+		`{"chatid":5}`:                                            "",
+		`nonsense`:                                                "",
+	} {
+		require.Equal(t, want, Chat([]byte(body)), body)
+	}
+}
+
 func BenchmarkReceivers(b *testing.B) {
 	body := []byte(`{"touser":"alice|bob","msgtype":"text","agentid":1000002,"text":{"content":"` + strings.Repeat("中文", 300) + `"}}`)
 	b.ReportAllocs()

@@ -155,6 +155,8 @@ func TestValidation(t *testing.T) {
 		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"accounts":10000001}`, "/accounts", "range"},
 		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"limits":{"member_per_minute":-1}}`, "/limits/member_per_minute", "range"},
 		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"limits":{"member_per_minute":100001}}`, "/limits/member_per_minute", "range"},
+		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"limits":{"chat_member_per_day":-1}}`, "/limits/chat_member_per_day", "range"},
+		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"limits":{"chat_persons_per_hour":1000001}}`, "/limits/chat_persons_per_hour", "range"},
 		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"limits":{"member_per_hour":1000001}}`, "/limits/member_per_hour", "range"},
 		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"limits":{"concurrency":257}}`, "/limits/concurrency", "range"},
 		{domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1,"token":{"redis_format":"xml"}}`, "/token/redis_format", "enum"},

@@ -153,6 +153,10 @@ func appErrors(a domain.App, secrets map[string]string) []domain.FieldError {
 		{"/accounts", a.Accounts, maxAccounts},
 		{"/limits/member_per_minute", a.Limits.MemberPerMinute, 100_000},
 		{"/limits/member_per_hour", a.Limits.MemberPerHour, 1_000_000},
+		{"/limits/chat_member_per_minute", a.Limits.ChatMemberPerMinute, 100_000},
+		{"/limits/chat_member_per_day", a.Limits.ChatMemberPerDay, 1_000_000},
+		{"/limits/chat_persons_per_minute", a.Limits.ChatPersonsPerMinute, 1_000_000},
+		{"/limits/chat_persons_per_hour", a.Limits.ChatPersonsPerHour, 1_000_000},
 		{"/limits/concurrency", a.Limits.Concurrency, 256},
 	} {
 		if n.v < 0 || n.v > n.most {

@@ -29,10 +29,13 @@ func width(app domain.App) int {
 func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, error) {
 	app, _ := s.cfg.Apps.App(appOf(laneKey))
 	now := time.Now()
-	p := newPacer(laneKey, app, s.cfg.Directory)
+	p := s.newPacer(laneKey, app)
 	o := lane.Opening{Width: width(app)}
-	more, err := s.cfg.History.EachSent(ctx, laneKey, now.Add(-longestDup), func(r domain.SentRecord) {
-		p.restore(now, r)
+	var chats []pace.PersonCost
+	more, err := s.cfg.History.EachSent(ctx, laneKey, now.Add(-p.reach), func(r domain.SentRecord) {
+		if persons := p.restore(now, r); p.corp != nil {
+			chats = append(chats, pace.PersonCost{At: r.At, N: persons})
+		}
 		if r.Counts && r.Digest != "" && r.Handling.Window > 0 && !r.Handling.Closes {
 			if until := r.At.Add(time.Duration(r.Handling.Window) * time.Second); until.After(now) {
 				o.Digests = append(o.Digests, lane.OpenGap{Group: r.Digest, Until: until})
@@ -44,6 +47,9 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	}
 	if more { // older bodies are unknown
 		p.blind = now.Add(longestDup)
+	}
+	if p.corp != nil {
+		p.corp.restore(now, laneKey, chats)
 	}
 	var said domain.LaneReport
 	if last != "" && json.Unmarshal([]byte(last), &said) != nil {
@@ -67,11 +73,13 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	return o, nil
 }
 
-// restore counts one call that was made before this node owned the lane.
-func (p *pacer) restore(now time.Time, r domain.SentRecord) {
+// restore counts one call that was made before this node owned the lane, and
+// returns for how many people it was.
+func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 	var to receivers
 	if r.Counts {
 		to = p.receivers(r.Body)
+		persons = p.persons(&to, r.Recipients)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,6 +97,7 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) {
 			p.recent[h] = until
 		}
 	}
+	return persons
 }
 
 // restoreQuota finds how much of today's quota is gone: what the owner before
@@ -117,25 +126,42 @@ func (s *Sender) Close(laneKey string) {
 	s.mu.Unlock()
 }
 
-// Reconfigure applies an app's changed limits to its lane and returns how many
-// calls may be in flight.
+// Reconfigure applies an app's changed limits to its lanes and returns how many
+// calls of one may be in flight.
 func (s *Sender) Reconfigure(app domain.App) int {
-	s.mu.RLock()
-	p := s.pacers[domain.LaneKey("app", app.Key)]
-	s.mu.RUnlock()
-	if p != nil {
-		p.limit(app)
+	for _, key := range lanesOf(app.Key) {
+		s.mu.RLock()
+		p := s.pacers[key]
+		s.mu.RUnlock()
+		if p != nil {
+			p.limit(app)
+		}
 	}
 	return width(app)
 }
 
+// Nodes is part of lane.Sender.
+func (s *Sender) Nodes(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes = n
+	for _, c := range s.corps {
+		c.share(n)
+	}
+}
+
 // Members is part of lane.Sender.
 func (s *Sender) Members(d *domain.Delivery) []string {
-	if s.pacer(d.Lane).whole != "" {
+	p := s.pacer(d.Lane)
+	if p.kind == domain.LaneApp {
+		users, _, _, _ := wecom.Receivers(d.Body)
+		return users
+	}
+	r := p.receivers(d.Body)
+	if r.unknown {
 		return []string{""}
 	}
-	users, _, _, _ := wecom.Receivers(d.Body)
-	return users
+	return append(r.users, r.group...)
 }
 
 // Admit is part of lane.Sender.
@@ -208,7 +234,7 @@ func (s *Sender) pacer(laneKey string) *pacer {
 	s.mu.RUnlock()
 	if p == nil {
 		app, _ := s.cfg.Apps.App(appOf(laneKey))
-		p = newPacer(laneKey, app, s.cfg.Directory)
+		p = s.newPacer(laneKey, app)
 	}
 	return p
 }

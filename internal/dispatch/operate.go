@@ -56,7 +56,7 @@ func (o *Operator) Pause(ctx context.Context, key, _ string) (domain.AppHealth, 
 		return domain.AppHealth{}, err
 	}
 	o.sender.health.Pause(key, time.Now().UTC())
-	o.engine.Pause(domain.LaneKey("app", key), lane.Pause{Reason: domain.WaitAppPaused})
+	o.pause(key, lane.Pause{Reason: domain.WaitAppPaused})
 	o.tell(ctx, key)
 	return o.Health(key), nil
 }
@@ -67,9 +67,16 @@ func (o *Operator) Resume(ctx context.Context, key, _ string) (domain.AppHealth,
 		return domain.AppHealth{}, err
 	}
 	o.sender.health.Resume(key)
-	o.engine.Resume(domain.LaneKey("app", key))
+	o.pause(key, lane.Pause{})
 	o.tell(ctx, key)
 	return o.Health(key), nil
+}
+
+// pause stops all lanes of an app or, with the zero pause, lets them go on.
+func (o *Operator) pause(app string, p lane.Pause) {
+	for _, key := range lanesOf(app) {
+		o.engine.Pause(key, p)
+	}
 }
 
 // tell lets the other nodes look at an app's health at once; they would find
@@ -88,14 +95,13 @@ func (o *Operator) Sync(ctx context.Context) {
 		return
 	}
 	for _, a := range changed {
-		key := domain.LaneKey("app", a.App)
 		switch a.State {
 		case domain.HealthPaused:
-			o.engine.Pause(key, lane.Pause{Reason: domain.WaitAppPaused})
+			o.pause(a.App, lane.Pause{Reason: domain.WaitAppPaused})
 		case domain.HealthBlocked:
-			o.engine.Pause(key, lane.Pause{Reason: domain.WaitAppBlocked, Until: a.NextProbeAt})
+			o.pause(a.App, lane.Pause{Reason: domain.WaitAppBlocked, Until: a.NextProbeAt})
 		default:
-			o.engine.Resume(key)
+			o.pause(a.App, lane.Pause{})
 		}
 	}
 	raw, err := o.store.LaneReports(ctx)
@@ -151,11 +157,14 @@ func (o *Operator) ReleaseMessage(ctx context.Context, id string, drop bool, by 
 // and what blocked it may be mended, so it is tried. A pause by hand stands.
 func (o *Operator) Changed(key string) {
 	if app, ok := o.sender.cfg.Apps.App(key); ok {
-		o.engine.Bound(domain.LaneKey("app", key), o.sender.Reconfigure(app))
+		width := o.sender.Reconfigure(app)
+		for _, l := range lanesOf(key) {
+			o.engine.Bound(l, width)
+		}
 	}
 	if o.Health(key).State == domain.HealthBlocked {
 		o.sender.health.Resume(key)
-		o.engine.Resume(domain.LaneKey("app", key))
+		o.pause(key, lane.Pause{})
 	}
 }
 
@@ -174,7 +183,7 @@ func (o *Operator) Test(ctx context.Context, key string) (domain.AppTest, error)
 		switch e.Class {
 		case wecom.ClassConfig, wecom.ClassToken, wecom.ClassTokenOrConfig:
 			until := o.sender.health.Block(key, e, time.Now())
-			o.engine.Pause(domain.LaneKey("app", key), lane.Pause{Reason: domain.WaitAppBlocked, Until: until})
+			o.pause(key, lane.Pause{Reason: domain.WaitAppBlocked, Until: until})
 		default:
 		}
 	} else if err != nil {
@@ -267,7 +276,7 @@ func (o *Operator) Explain(v *domain.MessageView) {
 		turn, inLine := o.engine.Turn(d)
 		switch {
 		case inLine:
-			d.WaitReason, d.DueAt = domain.WaitMemberRate, turn
+			d.WaitReason, d.DueAt = domain.RateReason(d.Lane), turn
 		case !d.DueAt.After(now):
 			d.WaitReason = domain.WaitNone
 		}

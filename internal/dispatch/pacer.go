@@ -21,15 +21,18 @@ type Directory interface {
 
 // pacer holds what a lane must remember between calls.
 type pacer struct {
-	app       string
-	directory Directory // may be nil
-	// whole is set where the limit counts for the lane and not for its members:
-	// a robot, a group chat. It names the reason for waiting.
-	whole domain.WaitReason
+	app, lane string
+	kind      string // domain.LaneApp…
+	reason    domain.WaitReason
+	directory Directory                               // may be nil
+	chat      func(app, chat string) ([]string, bool) // may be nil
+	corp      *corp                                   // of a lane of chats, else nil
+	reach     time.Duration                           // how far back counts what was sent
 
 	mu      sync.Mutex
 	windows *pace.Windows
 	quota   pace.Quota
+	allowed allowance // of the corp's person-times
 	seed    maphash.Seed
 	recent  map[uint64]time.Time // body → the end of its duplicate window
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
@@ -37,28 +40,34 @@ type pacer struct {
 	trouble trouble
 }
 
-// newPacer makes the counters of a lane with the limits of its kind.
-func newPacer(laneKey string, app domain.App, dir Directory) *pacer {
-	p := &pacer{app: app.Key, directory: dir, seed: maphash.MakeSeed(), recent: map[uint64]time.Time{}, twins: map[uint64]time.Time{}}
-	limits := pace.MemberLimits(app.Limits.MemberPerMinute, app.Limits.MemberPerHour)
-	switch kind, _, _ := strings.Cut(laneKey, ":"); kind {
-	case "robot":
-		p.whole, limits = domain.WaitRobotRate, pace.RobotLimits(0)
-	case "chat":
-		p.whole, limits = domain.WaitChatRate, pace.ChatLimits()
-	default:
-		p.quota.Allowed = pace.DayQuota(app.Accounts)
+// newPacer makes the counters of a lane with the limits of its kind. They are
+// kept nowhere.
+func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
+	kind, _, _ := strings.Cut(laneKey, ":")
+	p := &pacer{
+		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, reach: longestDup,
+		seed: maphash.MakeSeed(), recent: map[uint64]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
-	p.windows = pace.New(pace.Config{Limits: limits})
+	if kind == domain.LaneChat {
+		p.corp, p.reach = s.corp(app.CorpID), 24*time.Hour
+	}
+	p.limit(app)
 	return p
 }
 
-// limit applies changed limits; what was counted stays.
+// limit applies the app's limits; what was counted stays.
 func (p *pacer) limit(app domain.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.whole == "" {
-		p.windows.SetLimits(pace.MemberLimits(app.Limits.MemberPerMinute, app.Limits.MemberPerHour))
+	l := app.Limits
+	switch p.kind {
+	case domain.LaneRobot:
+		p.windows.SetLimits(pace.RobotLimits(0))
+	case domain.LaneChat:
+		p.windows.SetLimits(pace.ChatLimits(l.ChatMemberPerMinute, l.ChatMemberPerDay))
+		p.allowed = allowance{l.ChatPersonsPerMinute, l.ChatPersonsPerHour}
+	default:
+		p.windows.SetLimits(pace.MemberLimits(l.MemberPerMinute, l.MemberPerHour))
 		p.quota.Allowed = pace.DayQuota(app.Accounts)
 	}
 }
@@ -73,8 +82,16 @@ type receivers struct {
 func (r *receivers) grouped() bool { return r.unknown || len(r.group) > 0 }
 
 func (p *pacer) receivers(body []byte) receivers {
-	if p.whole != "" {
+	switch p.kind {
+	case domain.LaneRobot:
 		return receivers{users: []string{""}}
+	case domain.LaneChat:
+		if p.chat != nil {
+			if members, known := p.chat(p.app, wecom.Chat(body)); known {
+				return receivers{group: members}
+			}
+		}
+		return receivers{unknown: true}
 	}
 	users, parties, tags, all := wecom.Receivers(body)
 	r := receivers{users: users}
@@ -109,12 +126,17 @@ func without(group, users []string) []string {
 	return out
 }
 
-// persons is what a call costs of the day's quota.
-func (r *receivers) persons(d *domain.Delivery) int {
-	if r.unknown {
-		return max(d.Recipients, 1)
+// persons is what a call costs where people are counted. recipients is how
+// many addresses it has.
+func (p *pacer) persons(r *receivers, recipients int) int {
+	switch {
+	case !r.unknown:
+		return len(r.users) + len(r.group)
+	case p.kind == domain.LaneChat:
+		return pace.ChatMembers
+	default:
+		return max(recipients, 1)
 	}
-	return len(r.users) + len(r.group)
 }
 
 // admit books d's place in the limits, or says when there is one.
@@ -135,6 +157,11 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 	if a := p.budget(&r, now, d.Tries == 0); !a.Until.IsZero() {
 		return a, false
 	}
+	if p.corp != nil {
+		if at := p.corp.take(now, p.lane, p.persons(&r, d.Recipients), p.allowed); at.After(now) {
+			return lane.Admission{Until: at, Reason: p.reason, All: true}, false
+		}
+	}
 	p.windows.Record(now, r.users)
 	p.windows.Record(now, r.group)
 	if r.unknown {
@@ -146,13 +173,13 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 		}
 		p.twins[h] = now.Add(twinsFor)
 	}
-	return lane.Admission{}, p.quota.Add(now, r.persons(d))
+	return lane.Admission{}, p.quota.Add(now, p.persons(&r, d.Recipients))
 }
 
 // tomorrow leaves to the next day what today's quota has no room for: the
 // rest of the users of a call, the whole call, or everything.
 func (p *pacer) tomorrow(r *receivers, d *domain.Delivery, now time.Time) lane.Admission {
-	n, left := r.persons(d), p.quota.Left(now)
+	n, left := p.persons(r, d.Recipients), p.quota.Left(now)
 	divisible := d.Tries == 0 && !r.grouped() && left > 0 && n > int(left)
 	if p.quota.Allowed == 0 || !divisible && p.quota.Fits(now, n) {
 		return lane.Admission{}
@@ -164,21 +191,14 @@ func (p *pacer) tomorrow(r *receivers, d *domain.Delivery, now time.Time) lane.A
 	return a
 }
 
-func (p *pacer) reason() domain.WaitReason {
-	if p.whole != "" {
-		return p.whole
-	}
-	return domain.WaitMemberRate
-}
-
 // budget says who of the receivers has no budget and when they have again. A
 // call that cannot be divided, because it goes to a group or was tried, waits
 // for the last of them.
 func (p *pacer) budget(r *receivers, now time.Time, divisible bool) lane.Admission {
-	a := lane.Admission{Reason: p.reason()}
+	a := lane.Admission{Reason: p.reason}
 	var first, last time.Time
 	blocked := func(u string, at time.Time) {
-		if u != "" || p.whole != "" {
+		if u != "" || p.kind != domain.LaneApp {
 			a.Members = append(a.Members, u)
 		}
 		if first.IsZero() || at.Before(first) {
@@ -235,7 +255,11 @@ func (p *pacer) takeBack(r *receivers, d *domain.Delivery) {
 	if r.unknown {
 		p.windows.ForgetAll(d.StartedAt)
 	}
-	p.quota.TakeBack(d.StartedAt, r.persons(d))
+	n := p.persons(r, d.Recipients)
+	p.quota.TakeBack(d.StartedAt, n)
+	if p.corp != nil {
+		p.corp.takeBack(d.StartedAt, p.lane, n)
+	}
 }
 
 // untaken reports whether an attempt of that class certainly left nothing at
@@ -264,7 +288,11 @@ func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
 	defer p.mu.Unlock()
 	if taken {
 		p.windows.Move(all, d.StartedAt, end)
-		p.quota.Move(d.StartedAt, end, r.persons(d))
+		n := p.persons(&r, d.Recipients)
+		p.quota.Move(d.StartedAt, end, n)
+		if p.corp != nil {
+			p.corp.move(d.StartedAt, end, p.lane, n)
+		}
 		if r.unknown {
 			p.windows.MoveAll(d.StartedAt, end)
 		}
@@ -283,8 +311,11 @@ func (p *pacer) report(now time.Time, r *domain.LaneReport) {
 	}
 	limits := p.windows.Limits()
 	names := []string{"member_minute", "member_hour"}
-	if p.whole != "" {
-		names = []string{"minute", "day"}
+	switch p.kind {
+	case domain.LaneRobot:
+		names = []string{"robot_minute"}
+	case domain.LaneChat:
+		names = []string{"chat_member_minute", "chat_member_day"}
 	}
 	busiest := p.windows.Busiest(now, 10)
 	for i, l := range limits {
@@ -297,7 +328,13 @@ func (p *pacer) report(now time.Time, r *domain.LaneReport) {
 	if p.quota.Allowed > 0 {
 		r.Used = append(r.Used, domain.WindowUse{Name: appDay, Used: p.quota.Used(now), Limit: p.quota.Allowed})
 	}
-	if p.whole != "" {
+	if p.corp != nil {
+		used, limits := p.corp.used(now, p.allowed)
+		for i, name := range []string{"chat_persons_minute", "chat_persons_hour"} {
+			r.Used = append(r.Used, domain.WindowUse{Name: name, Used: used[i], Limit: int64(limits[i].Count)})
+		}
+	}
+	if p.kind != domain.LaneApp { // a robot has no members, and a chat's may not be known
 		r.Hot = nil
 		return
 	}

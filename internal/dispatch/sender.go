@@ -31,14 +31,18 @@ type Config struct {
 	Apps      Apps
 	History   History
 	Directory Directory // may be nil: then departments, tags and everybody count for all
-	IDs       *domain.IDs
-	Tokens    TokenStore
-	Share     TokenShare // may be nil
-	Media     MediaStore
-	Health    HealthStore
-	Node      string
-	Agent     string // User-Agent
-	Logger    *slog.Logger
+	// Chat tells who is in a group chat of an app, each once; known is false
+	// when it cannot say: then a message to it counts for everybody, and for as
+	// many as a chat can have. May be nil: nobody knows.
+	Chat   func(app, chat string) (members []string, known bool)
+	IDs    *domain.IDs
+	Tokens TokenStore
+	Share  TokenShare // may be nil
+	Media  MediaStore
+	Health HealthStore
+	Node   string
+	Agent  string // User-Agent
+	Logger *slog.Logger
 
 	OnAttempt func(app, class string, took time.Duration) // for metrics; may be nil
 	OnFirst   func(wait time.Duration)                    // from accept to the call, where nothing held it back; may be nil
@@ -58,6 +62,8 @@ type Sender struct {
 	mu      sync.RWMutex
 	clients map[string]*wecom.Client // by base URL and proxy
 	pacers  map[string]*pacer        // by lane
+	corps   map[string]*corp         // by corp id
+	nodes   int                      // live ones; 0: not known yet
 }
 
 // New makes a Sender.
@@ -79,7 +85,7 @@ func New(cfg Config) *Sender {
 	if cfg.IDs == nil {
 		cfg.IDs = &domain.IDs{}
 	}
-	s := &Sender{cfg: cfg, clients: map[string]*wecom.Client{}, pacers: map[string]*pacer{}}
+	s := &Sender{cfg: cfg, clients: map[string]*wecom.Client{}, pacers: map[string]*pacer{}, corps: map[string]*corp{}}
 	s.tokens = NewTokens(cfg.Tokens, cfg.Share, s.fetchToken, cfg.Node, cfg.Logger, cfg.OnToken)
 	s.media = &mediaCache{store: cfg.Media, flights: map[string]flight{}}
 	s.health = NewHealth(cfg.Health, cfg.Logger)
@@ -126,8 +132,16 @@ func (s *Sender) fetchToken(ctx context.Context, app domain.App) (wecom.Token, e
 	return c.GetToken(ctx, app.CorpID, app.Secret)
 }
 
-// appOf returns the app key of an app lane.
-func appOf(laneKey string) string { return strings.TrimPrefix(laneKey, "app:") }
+// appOf returns the key of the app through which a lane sends.
+func appOf(laneKey string) string {
+	_, key, _ := strings.Cut(laneKey, ":")
+	return key
+}
+
+// lanesOf names the lanes of an app.
+func lanesOf(app string) []string {
+	return []string{domain.LaneKey(domain.LaneApp, app), domain.LaneKey(domain.LaneChat, app)}
+}
 
 // wire is what goes to WeCom: the frozen body with the duplicate check that
 // was decided before the first attempt.

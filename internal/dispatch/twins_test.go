@@ -31,7 +31,7 @@ func TestTwins(t *testing.T) {
 		require.Equal(t, domain.WaitBackoff, a.Reason)
 		return false
 	}
-	fresh := func() *pacer { return newPacer("app:ops", domain.App{}, nil) }
+	fresh := func() *pacer { return New(Config{}).newPacer("app:ops", domain.App{}) }
 
 	p, repeat, original := fresh(), first("x"), first("x")
 	require.True(t, admits(p, repeat, true))

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -37,7 +38,7 @@ type Message struct {
 type Delivery struct {
 	ID          string // dlv_…
 	MessageID   string
-	Lane        string // "app:ops", "robot:ops-room", …; see LaneKey
+	Lane        string // "app:ops", "robot:ops-room", "chat:ops", …; see LaneKey
 	Priority    Priority
 	State       State
 	WaitReason  WaitReason
@@ -178,5 +179,27 @@ const (
 // them up.
 const ReasonDropped = "dropped_by_hand"
 
-// LaneKey names the lane of an app, robot, chat or webhook endpoint.
+// The kinds of lanes. A lane is what shares WeCom's limits: the group chats of
+// an app share one, because what a member gets counts over all of them.
+const (
+	LaneApp   = "app"
+	LaneChat  = "chat" // its key is that of the app
+	LaneRobot = "robot"
+)
+
+// LaneKey names the lane of an app, of an app's group chats, of a robot or a
+// webhook endpoint.
 func LaneKey(kind, key string) string { return kind + ":" + key }
+
+// RateReason is why a delivery of a lane waits when those whom it is for have
+// got as much as they may.
+func RateReason(lane string) WaitReason {
+	switch kind, _, _ := strings.Cut(lane, ":"); kind {
+	case LaneRobot:
+		return WaitRobotRate
+	case LaneChat:
+		return WaitChatRate
+	default:
+		return WaitMemberRate
+	}
+}

@@ -52,9 +52,13 @@ type AppToken struct {
 
 // AppLimits overrides WeCom's limits for one app. Zero means the default.
 type AppLimits struct {
-	MemberPerMinute int `json:"member_per_minute,omitempty"` // 30
-	MemberPerHour   int `json:"member_per_hour,omitempty"`   // 1000
-	Concurrency     int `json:"concurrency,omitempty"`       // 16
+	MemberPerMinute      int `json:"member_per_minute,omitempty"`       // 30
+	MemberPerHour        int `json:"member_per_hour,omitempty"`         // 1000
+	ChatMemberPerMinute  int `json:"chat_member_per_minute,omitempty"`  // 200, over all group chats of the app
+	ChatMemberPerDay     int `json:"chat_member_per_day,omitempty"`     // 10,000
+	ChatPersonsPerMinute int `json:"chat_persons_per_minute,omitempty"` // 20,000, over the group chats of all apps of the corp
+	ChatPersonsPerHour   int `json:"chat_persons_per_hour,omitempty"`   // 150,000
+	Concurrency          int `json:"concurrency,omitempty"`             // 16
 }
 
 // Audience is a named list of recipients.

@@ -237,3 +237,13 @@ func TestEveryStateLeadsToAnEnd(t *testing.T) {
 	require.False(t, domain.State("").Valid() || domain.State("").Final() || domain.State("done").CanBecome(domain.StateSent))
 	require.Equal(t, domain.StateQueued, domain.Combine(nil))
 }
+
+func TestRateReason(t *testing.T) {
+	t.Parallel()
+	for lane, want := range map[string]domain.WaitReason{
+		domain.LaneKey(domain.LaneApp, "chat"): domain.WaitMemberRate, domain.LaneKey(domain.LaneChat, "ops"): domain.WaitChatRate,
+		domain.LaneKey(domain.LaneRobot, "ops"): domain.WaitRobotRate, "": domain.WaitMemberRate,
+	} {
+		require.Equal(t, want, domain.RateReason(lane), lane)
+	}
+}

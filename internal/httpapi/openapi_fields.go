@@ -49,13 +49,17 @@ func fieldDocs() map[string]map[string]said {
 			"except": {doc: "Priorities that go anyway"},
 		},
 		"AppLimits": {
-			"member_per_minute": {doc: "Messages to one member in any 60 seconds; 0: WeCom's 30", high: 100_000},
-			"member_per_hour":   {doc: "Messages to one member in any hour; 0: WeCom's 1000", high: 1_000_000},
-			"concurrency":       {doc: "Calls in flight; 0: 16", high: 256},
+			"member_per_minute":       {doc: "Messages to one member in any 60 seconds; 0: WeCom's 30", high: 100_000},
+			"member_per_hour":         {doc: "Messages to one member in any hour; 0: WeCom's 1000", high: 1_000_000},
+			"chat_member_per_minute":  {doc: "Messages to one member in any 60 seconds over all group chats of the app; 0: WeCom's 200", high: 100_000},
+			"chat_member_per_day":     {doc: "The same in any 24 hours; 0: WeCom's 10,000", high: 1_000_000},
+			"chat_persons_per_minute": {doc: "Person-times of all group chats of the corp in any 60 seconds; 0: WeCom's 20,000", high: 1_000_000},
+			"chat_persons_per_hour":   {doc: "The same in any hour; 0: 150,000, the least that WeCom's pages name", high: 1_000_000},
+			"concurrency":             {doc: "Calls in flight; 0: 16", high: 256},
 		},
 		"WindowUse": {
-			"name":  {doc: "member_minute and member_hour of the busiest member, app_day; of robots and chats minute and day"},
-			"used":  {doc: "Messages, or person-times for app_day"},
+			"name":  {doc: "member_minute and member_hour of the busiest member, app_day; of a robot robot_minute; of an app's group chats chat_member_minute, chat_member_day, chat_persons_minute and chat_persons_hour"},
+			"used":  {doc: "Messages, or person-times for app_day and chat_persons"},
 			"limit": {doc: "How many are allowed"},
 		},
 		"HotMember": {

@@ -109,13 +109,13 @@ func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	base := domain.DigestBase(d.Digest)
 	if until, under := g.pressure[base]; under {
 		if now.Before(until) && !d.Handling.Closes {
-			l.deferLocked(d, until, domain.WaitMemberRate, b)
+			l.deferLocked(d, until, l.rate, b)
 			return true
 		}
 		return l.mergeLocked(d, base, b)
 	}
 	w := g.windows[d.Digest]
-	waited := d.WaitReason == domain.WaitDigest || d.WaitReason == domain.WaitMemberRate
+	waited := d.WaitReason == domain.WaitDigest || d.WaitReason == l.rate
 	switch {
 	case d.Handling.Closes && (w != nil && w.waiting > 0 || waited):
 		b.closes = append(b.closes, d.Digest)
@@ -163,7 +163,7 @@ func (l *Lane) squeezeLocked(d *domain.Delivery, until time.Time, b *batch) bool
 		return false
 	}
 	l.digests.pressure[domain.DigestBase(d.Digest)] = until
-	l.deferLocked(d, until, domain.WaitMemberRate, b)
+	l.deferLocked(d, until, l.rate, b)
 	return true
 }
 

@@ -254,17 +254,11 @@ func (e *Engine) Forget(laneKey string, ids ...string) {
 	}
 }
 
-// Pause stops a lane until Resume, or until a time.
+// Pause stops a lane until a time or, when the pause has none, until the zero
+// pause ends it; the next delivery then goes alone, as a probe.
 func (e *Engine) Pause(key string, p Pause) {
 	if l := e.have(key); l != nil {
 		l.setPause(p)
-	}
-}
-
-// Resume ends any pause; the next delivery goes alone, as a probe.
-func (e *Engine) Resume(key string) {
-	if l := e.have(key); l != nil {
-		l.setPause(Pause{})
 	}
 }
 

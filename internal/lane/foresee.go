@@ -37,7 +37,7 @@ func (e *Engine) Foresee(d *domain.Delivery) (reason domain.WaitReason, until ti
 	}
 	r, t := l.digests.foresee(d, now)
 	later(r, t)
-	later(domain.WaitMemberRate, l.soonestLocked(d, now))
+	later(l.rate, l.soonestLocked(d, now))
 	return reason, until, waits
 }
 
@@ -47,7 +47,7 @@ func (g *digests) foresee(d *domain.Delivery, now time.Time) (domain.WaitReason,
 		return domain.WaitNone, time.Time{}
 	}
 	if until, under := g.pressure[domain.DigestBase(d.Digest)]; under && until.After(now) {
-		return domain.WaitMemberRate, until
+		return domain.RateReason(d.Lane), until
 	}
 	w := g.windows[d.Digest]
 	switch {

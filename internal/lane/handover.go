@@ -17,6 +17,7 @@ func (e *Engine) share(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.sender.Nodes(len(others) + 1)
 	e.miss(others)
 	if len(others) == 0 {
 		return nil

@@ -24,6 +24,7 @@ const (
 type Lane struct {
 	key   string
 	e     *Engine
+	rate  domain.WaitReason // why one waits whose members have got enough
 	fence int64
 	ready chan struct{} // closed when open has ended
 	gone  bool          // another node owns it
@@ -56,7 +57,7 @@ type Lane struct {
 
 func newLane(key string, e *Engine) *Lane {
 	return &Lane{
-		key: key, e: e, ready: make(chan struct{}), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		key: key, e: e, rate: domain.RateReason(key), ready: make(chan struct{}), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 		queue: newQueue(e.cfg.Weight), room: pace.NewRoom(roomBound), digests: newDigests(), parts: newParts(), held: map[string]struct{}{},
 	}
 }

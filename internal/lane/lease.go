@@ -23,6 +23,11 @@ func (e *Engine) Start(ctx context.Context) error {
 		return fmt.Errorf("tell the other nodes: %w", err)
 	}
 	e.renewed(began, fencesOf(held))
+	_, others, err := e.shares(ctx)
+	if err != nil {
+		return fmt.Errorf("count the other nodes: %w", err)
+	}
+	e.sender.Nodes(len(others) + 1)
 	if err := e.adopt(ctx); err != nil {
 		return fmt.Errorf("take over lanes: %w", err)
 	}

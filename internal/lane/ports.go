@@ -54,6 +54,9 @@ type Sender interface {
 	// Retract takes back what Admit has booked at d.StartedAt for a first
 	// attempt that surely was not written down.
 	Retract(d *domain.Delivery)
+	// Nodes says how many live nodes own lanes, this one among them: what lanes
+	// of different nodes share they cannot count together.
+	Nodes(n int)
 	// Next gives the time at which a message to a member may go when ahead
 	// others go before it; Free, how many may go now.
 	Next(lane, member string, now time.Time, ahead int) time.Time
@@ -110,7 +113,7 @@ type Control struct {
 // Pause stops a lane for a while. The zero value is no pause.
 type Pause struct {
 	Reason domain.WaitReason
-	Until  time.Time // zero with a reason: until Resume
+	Until  time.Time // zero with a reason: until somebody ends it
 }
 
 // Digester writes the message that stands for several.

@@ -287,7 +287,7 @@ func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time,
 			wake = at
 		}
 	}
-	if d.Tries == 0 && len(members) < len(l.e.sender.Members(d)) && l.divideLocked(d, members, wake, domain.WaitMemberRate, now, b) {
+	if d.Tries == 0 && len(members) < len(l.e.sender.Members(d)) && l.divideLocked(d, members, wake, l.rate, now, b) {
 		return
 	}
 	l.parkLocked(d, wake, now, b, members...)
@@ -340,7 +340,7 @@ func (l *Lane) parkLocked(d *domain.Delivery, wake, now time.Time, b *batch, mem
 	joined := l.room.Join(ticket(d), wake, members...)
 	next := l.nextDue
 	turn := l.turnLocked(d, members, now)
-	l.deferLocked(d, turn, domain.WaitMemberRate, b)
+	l.deferLocked(d, turn, l.rate, b)
 	l.digests.crowded(d, turn)
 	if joined { // the room wakes it, not the table
 		l.nextDue = next
@@ -387,7 +387,7 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 		l.pushLocked(x.Rest, true)
 		return true
 	}
-	if x.Rest.WaitReason != domain.WaitMemberRate { // no member's line: everybody waits for that
+	if x.Rest.WaitReason != l.rate { // no member's line: everybody waits for that
 		l.laterLocked(x.Rest.DueAt)
 		return true
 	}
