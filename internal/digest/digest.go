@@ -63,7 +63,7 @@ func New(cfg Config) *Composer {
 // scene and receivers. It is as urgent as the most urgent of them and expires
 // with the last.
 func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain.Submission, error) {
-	if len(items) == 0 {
+	if said, _ := unpacked(items); len(said) == 0 {
 		return domain.Submission{}, errors.New("compose a digest: nothing to merge")
 	}
 	first := &items[0].Delivery
@@ -160,10 +160,11 @@ func recipients(to domain.To, messageID, deliveryID string) []domain.Recipient {
 // when the scene's own does not come out as something that WeCom takes. What
 // the messages said matters more than how the digest looks.
 func (c *Composer) content(ctx context.Context, items []domain.Mergeable) (content json.RawMessage, kind wecom.Kind, title, text string, err error) {
-	list, heading := lines(items)
+	said, more := unpacked(items)
+	list, heading := lines(said, more)
 	text = strings.Join(append([]string{heading}, list...), "\n")
 	if scene := items[0].Delivery.Scene; scene != "" {
-		content, kind, ok, err := c.cfg.Scenes.RenderDigest(ctx, scene, root(items, list))
+		content, kind, ok, err := c.cfg.Scenes.RenderDigest(ctx, scene, root(said, list, more))
 		if ok && err == nil {
 			content, err = c.cfg.Cut(ctx, kind, content)
 		}
@@ -175,24 +176,41 @@ func (c *Composer) content(ctx context.Context, items []domain.Mergeable) (conte
 	}
 	content, err = json.Marshal(struct {
 		Content string `json:"content"`
-	}{fit(heading, list, len(items))})
+	}{fit(heading, list, len(said)+more)})
 	return content, wecom.KindText, heading, clip(text, 4096), err
+}
+
+// unpacked puts what digests carry in their place. more is how many messages
+// are not in it.
+func unpacked(items []domain.Mergeable) (said []domain.Carried, more int) {
+	for i := range items {
+		it := &items[i]
+		if it.Source != domain.SourceDigest {
+			said = append(said, domain.Carried{
+				MessageID: it.Delivery.MessageID, Title: it.Title, Text: it.Text, Reference: it.Reference, CreatedAt: it.CreatedAt,
+			})
+		}
+		said = append(said, it.Carried...)
+		more += it.More
+	}
+	slices.SortStableFunc(said, func(a, b domain.Carried) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return said, more
 }
 
 // lines gives one line per different title, with how often it came, in the
 // order of their first appearance, and the heading above them.
-func lines(items []domain.Mergeable) (list []string, heading string) {
+func lines(said []domain.Carried, more int) (list []string, heading string) {
 	count := map[string]int{}
 	seen := map[string]bool{} // a message of several parts counts once
 	var order []string
-	for i := range items {
-		if seen[items[i].Delivery.MessageID] {
+	for i := range said {
+		if seen[said[i].MessageID] {
 			continue
 		}
-		seen[items[i].Delivery.MessageID] = true
-		t := clip(oneLine(items[i].Title), lineBytes)
+		seen[said[i].MessageID] = true
+		t := clip(oneLine(said[i].Title), lineBytes)
 		if t == "" {
-			t = clip(oneLine(items[i].Text), lineBytes)
+			t = clip(oneLine(said[i].Text), lineBytes)
 		}
 		if count[t]++; count[t] == 1 {
 			order = append(order, t)
@@ -204,21 +222,13 @@ func lines(items []domain.Mergeable) (list []string, heading string) {
 		}
 		list = append(list, "· "+t)
 	}
-	from, to := items[0].CreatedAt, items[0].CreatedAt
-	for i := range items {
-		if at := items[i].CreatedAt; at.Before(from) {
-			from = at
-		} else if at.After(to) {
-			to = at
-		}
-	}
 	const clock = "15:04:05"
 	zone := time.FixedZone("UTC+8", 8*3600)
-	span := from.In(zone).Format(clock)
-	if end := to.In(zone).Format(clock); end != span {
+	span := said[0].CreatedAt.In(zone).Format(clock)
+	if end := said[len(said)-1].CreatedAt.In(zone).Format(clock); end != span {
 		span += "–" + end
 	}
-	return list, fmt.Sprintf("%d 条消息合并 %s", len(seen), span)
+	return list, fmt.Sprintf("%d 条消息合并 %s", len(seen)+more, span)
 }
 
 // fit takes as many lines as a text may hold and says how many are left out:
@@ -238,10 +248,10 @@ func fit(heading string, list []string, total int) string {
 }
 
 // root is what the templates of a scene's own digest see.
-func root(items []domain.Mergeable, list []string) map[string]any {
+func root(said []domain.Carried, list []string, more int) map[string]any {
 	const shown = 50
-	all := make([]any, 0, min(len(items), shown))
-	for _, it := range items[:min(len(items), shown)] {
+	all := make([]any, 0, min(len(said), shown))
+	for _, it := range said[:min(len(said), shown)] {
 		all = append(all, map[string]any{
 			"title": it.Title, "text": clip(it.Text, itemBytes), "reference": it.Reference, "at": it.CreatedAt.UTC().Format(time.RFC3339),
 		})
@@ -250,11 +260,10 @@ func root(items []domain.Mergeable, list []string) map[string]any {
 	for _, l := range list[:min(len(list), shown)] {
 		summary = append(summary, l)
 	}
-	at := func(m domain.Mergeable) string { return m.CreatedAt.UTC().Format(time.RFC3339) }
-	byTime := func(a, b domain.Mergeable) int { return a.CreatedAt.Compare(b.CreatedAt) }
+	at := func(c domain.Carried) string { return c.CreatedAt.UTC().Format(time.RFC3339) }
 	return map[string]any{
-		"count": int64(len(items)), "items": all, "lines": summary, "more": int64(len(items) - len(all)),
-		"first": at(slices.MinFunc(items, byTime)), "last": at(slices.MaxFunc(items, byTime)),
+		"count": int64(len(said) + more), "items": all, "lines": summary, "more": int64(len(said) - len(all) + more),
+		"first": at(said[0]), "last": at(said[len(said)-1]),
 		"now": time.Now().UTC().Format(time.RFC3339),
 	}
 }

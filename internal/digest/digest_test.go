@@ -126,3 +126,27 @@ func TestABrokenLookFallsBackToTheList(t *testing.T) {
 		require.Contains(t, content["content"], "· fault 0\n· fault 1")
 	}
 }
+
+// TestADigestOfDigestsShowsTheMessages takes two that waited for the same
+// people, and a message that came alone.
+func TestADigestOfDigestsShowsTheMessages(t *testing.T) {
+	items := waiting(3, func(int) string { return "2 条消息合并" })
+	items[0].Source, items[2].Source = domain.SourceDigest, domain.SourceDigest
+	items[1].Title = "alone"
+	said := func(from int, titles ...string) (out []domain.Carried) {
+		for i, title := range titles {
+			out = append(out, domain.Carried{MessageID: fmt.Sprint("in_", from+i), Title: title, CreatedAt: began.Add(time.Duration(from+i-60) * time.Second)})
+		}
+		return out
+	}
+	items[0].Carried, items[2].Carried, items[2].More = said(0, "disk", "fan"), said(40, "disk", "gate"), 7
+	_, content := compose(t, composer(domain.Scene{}), items)
+	require.Equal(t, "12 条消息合并 08:59:00–09:00:01\n· disk ×2\n· fan\n· gate\n· alone", content["content"])
+
+	_, content = compose(t, composer(sceneWith(`{"type":"text","text":{"content":"{{ .count }}, {{ len .items }}, {{ .more }}: {{ (index .items 1).title }}"}}`)), items)
+	require.Equal(t, "12, 5, 7: fan", content["content"])
+
+	items[1].Source = domain.SourceDigest
+	_, err := composer(domain.Scene{}).Digest(t.Context(), items[1:2])
+	require.Error(t, err, "it says nothing")
+}

@@ -36,11 +36,6 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 		if persons := p.restore(now, r); p.corp != nil {
 			chats = append(chats, pace.PersonCost{At: r.At, N: persons})
 		}
-		if r.Counts && r.Digest != "" && r.Handling.Window > 0 && !r.Handling.Closes {
-			if until := r.At.Add(time.Duration(r.Handling.Window) * time.Second); until.After(now) {
-				o.Digests = append(o.Digests, lane.OpenGap{Group: r.Digest, Until: until})
-			}
-		}
 	})
 	if err != nil {
 		return o, fmt.Errorf("read what was sent: %w", err)
@@ -221,6 +216,8 @@ func (s *Sender) Divide(d *domain.Delivery, later []string) (domain.Split, bool)
 		part.d.Body, part.d.Recipients, part.d.DupInterval = body, len(part.users), -1
 		part.d.Digest = domain.Readdressed(d.Digest, d.Scene, strings.Join(part.users, "|"))
 	}
+	// Of digests whose rest waits for the same people one is made again.
+	x.Rest.Digest = strings.TrimPrefix(x.Rest.Digest, domain.DigestMark)
 	x.Rest.State, x.Rest.Owner, x.Rest.Fence, x.Rest.Tries = domain.StateQueued, "", 0, 0
 	x.First.State = domain.StateQueued
 	return x, true

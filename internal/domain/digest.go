@@ -39,7 +39,7 @@ func Readdressed(group, scene, receivers string) string {
 }
 
 // DigestMark stands before the group of a delivery that is itself a digest: it
-// is remembered as the last of its group, and never merged again.
+// is not merged again, unless it is divided and the rest of it has to wait.
 const DigestMark = "="
 
 func digestPart(parts ...string) string {
@@ -50,10 +50,29 @@ func digestPart(parts ...string) string {
 // Mergeable is a waiting delivery with what a digest says of its message.
 type Mergeable struct {
 	Delivery  Delivery
+	Source    string
 	Title     string
 	Text      string
 	Reference string
 	CreatedAt time.Time
+	Carried   []Carried // if it is a digest itself: messages that it stands for
+	More      int       // and how many that are not listed
+}
+
+// Carried is a message that a digest stands for.
+type Carried struct {
+	MessageID string
+	Title     string
+	Text      string // its beginning
+	Reference string
+	CreatedAt time.Time
+}
+
+// DigestWindow is the time in which the messages of a group are collected.
+type DigestWindow struct {
+	Group  string
+	Until  time.Time // zero: it is over
+	Opener string    // the message that opened it: its other parts go with it
 }
 
 // Merge turns waiting deliveries into one digest: all of it or nothing.
@@ -62,6 +81,7 @@ type Merge struct {
 	Fence  int64
 	Digest Submission // one message with one delivery
 	Merged []string   // delivery ids, each still open
+	Window DigestWindow
 	At     time.Time
 }
 

@@ -104,9 +104,7 @@ type SentRecord struct {
 	DeliveryID string
 	At         time.Time
 	Body       []byte // without duplicate-check fields
-	Digest     string
-	Handling   Handling
-	Counts     bool // WeCom took it or may have: it counts against the limits
+	Counts     bool   // WeCom took it or may have: it counts against the limits
 	Recipients int
 }
 

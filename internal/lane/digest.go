@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	mergeBound   = 1000    // messages that one digest carries
+	mergeBound   = 1000    // deliveries that one digest carries
+	listBound    = 4096    // messages that it can show, where it carries digests
 	digestsBound = 100_000 // windows remembered per lane
 )
 
@@ -37,35 +38,40 @@ func newDigests() *digests {
 	return &digests{windows: map[string]*window{}, pressure: map[string]time.Time{}, alone: map[string]struct{}{}}
 }
 
-// reopen restores the window of a group that was opened before this start.
-func (g *digests) reopen(group string, until time.Time) {
-	group = strings.TrimPrefix(group, domain.DigestMark)
-	if w := g.windows[group]; w == nil || w.until.Before(until) {
-		g.windows[group] = &window{until: until}
+// reopen restores the windows that were opened before this start. How many wait
+// in one is not known: it is looked up when it ends.
+func (g *digests) reopen(windows []domain.DigestWindow) {
+	for _, w := range windows {
+		g.windows[w.Group] = &window{until: w.Until, opener: w.Opener, waiting: 1}
 	}
 }
 
-// opened notes that a delivery goes out now: it begins its group's window, or
-// ends it if it is a recovery.
-func (g *digests) opened(d *domain.Delivery, now time.Time) {
-	if d.Digest == "" || d.Handling.Window <= 0 {
-		return
+// opening is the window of its group that a delivery begins when it goes out at
+// now, or ends if it is a recovery.
+func opening(d *domain.Delivery, now time.Time) domain.DigestWindow {
+	w := domain.DigestWindow{Group: strings.TrimPrefix(d.Digest, domain.DigestMark)}
+	if !d.Handling.Closes {
+		w.Until, w.Opener = now.Add(time.Duration(d.Handling.Window)*time.Second), d.MessageID
 	}
-	group := strings.TrimPrefix(d.Digest, domain.DigestMark)
-	if d.Handling.Closes {
-		delete(g.windows, group)
-		return
-	}
-	until := now.Add(time.Duration(d.Handling.Window) * time.Second)
-	w := g.windows[group]
-	if w == nil {
+	return w
+}
+
+// set takes a window over and reports whether that changed anything.
+func (g *digests) set(x domain.DigestWindow, now time.Time) bool {
+	w := g.windows[x.Group]
+	switch {
+	case x.Until.IsZero():
+		delete(g.windows, x.Group)
+		return true
+	case w == nil:
 		g.sweep(now)
 		w = &window{}
-		g.windows[group] = w
+		g.windows[x.Group] = w
+	case !w.until.Before(x.Until):
+		return false
 	}
-	if w.until.Before(until) {
-		w.until, w.opener = until, d.MessageID
-	}
+	w.until, w.opener = x.Until, x.Opener
+	return true
 }
 
 // sweep forgets windows that are over, now and then.
@@ -75,7 +81,7 @@ func (g *digests) sweep(now time.Time) {
 	}
 	g.swept = now
 	for k, w := range g.windows {
-		if w.waiting == 0 && w.until.Before(now) {
+		if w.until.Before(now) && (w.waiting == 0 || now.Sub(w.until) > 24*time.Hour) {
 			delete(g.windows, k)
 		}
 	}
@@ -93,6 +99,20 @@ func (g *digests) sweep(now time.Time) {
 // tried cannot: WeCom may have it.
 func mayMerge(d *domain.Delivery) bool {
 	return d.Digest != "" && !strings.HasPrefix(d.Digest, domain.DigestMark) && d.Handling.Window > 0 && d.Tries == 0
+}
+
+// openedLocked notes that a delivery goes out now.
+func (l *Lane) openedLocked(d *domain.Delivery, now time.Time, b *batch) {
+	if d.Digest != "" && d.Handling.Window > 0 {
+		l.windowLocked(opening(d, now), now, b)
+	}
+}
+
+// windowLocked opens or ends a window, also for the owners after us.
+func (l *Lane) windowLocked(w domain.DigestWindow, now time.Time, b *batch) {
+	if l.digests.set(w, now) {
+		b.windows = append(b.windows, w)
+	}
 }
 
 // digestLocked decides about a delivery that may be merged; true when it was
@@ -129,9 +149,10 @@ func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	case w == nil && !d.Handling.Wait:
 		return false // the first: it goes at once and opens the window
 	case w == nil:
-		w = &window{until: now.Add(time.Duration(d.Handling.Window) * time.Second)}
-		g.sweep(now)
-		g.windows[d.Digest] = w
+		x := opening(d, now)
+		x.Opener = "" // it waits like the others
+		l.windowLocked(x, now, b)
+		w = g.windows[d.Digest]
 	case !now.Before(w.until) && (waited || w.waiting > 0):
 		return l.mergeLocked(d, d.Digest, b)
 	case !now.Before(w.until): // over, with nothing in it
@@ -162,18 +183,24 @@ func (l *Lane) squeezeLocked(d *domain.Delivery, until time.Time, b *batch) bool
 	if !mayMerge(d) {
 		return false
 	}
-	l.digests.pressure[domain.DigestBase(d.Digest)] = until
+	l.digests.press(d, until)
 	l.deferLocked(d, until, l.rate, b)
 	return true
+}
+
+// press collects everything for d's people until a time, or longer.
+func (g *digests) press(d *domain.Delivery, until time.Time) {
+	if base := domain.DigestBase(d.Digest); until.After(g.pressure[base]) {
+		g.pressure[base] = until
+	}
 }
 
 // crowded notes that d stands in a member's line until a time. If it is a
 // digest, what comes meanwhile is collected for the next one, or digests would
 // pile up faster than the member may be sent to.
 func (g *digests) crowded(d *domain.Delivery, until time.Time) {
-	base := domain.DigestBase(d.Digest)
-	if strings.HasPrefix(d.Digest, domain.DigestMark) && until.After(g.pressure[base]) {
-		g.pressure[base] = until
+	if strings.HasPrefix(d.Digest, domain.DigestMark) {
+		g.press(d, until)
 	}
 }
 
@@ -201,6 +228,9 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 		return true
 	}
 	l.mu.Unlock()
+	if items, err = l.unpack(ctx, items); err != nil {
+		return l.unread(err)
+	}
 	sub, err := l.e.cfg.Digests.Digest(ctx, items)
 	if err != nil {
 		l.e.cfg.Logger.Warn("messages not merged, they go one by one", "lane", l.key, "count", len(items), "error", err)
@@ -212,7 +242,7 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 	d := &sub.Deliveries[0]
 	d.Lane = l.key
 	d.Handling.Closes = closes
-	x := domain.Merge{Lane: l.key, Fence: l.fence, Digest: sub, At: now}
+	x := domain.Merge{Lane: l.key, Fence: l.fence, Digest: sub, Window: opening(d, now), At: now}
 	for i := range items {
 		x.Merged = append(x.Merged, items[i].Delivery.ID)
 	}
@@ -228,7 +258,7 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 	l.e.cfg.OnMerge(d.Scene, len(x.Merged))
 	l.forget(x.Merged)
 	l.mu.Lock()
-	l.digests.opened(d, now) // the next window begins with the digest
+	l.digests.set(x.Window, now) // the next window begins with the digest
 	l.pushLocked(*d, true)
 	l.mu.Unlock()
 	for i := range items {
@@ -238,6 +268,24 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 		return l.merge(ctx, group, closes)
 	}
 	return true
+}
+
+// unpack adds what digests among items carry.
+func (l *Lane) unpack(ctx context.Context, items []domain.Mergeable) ([]domain.Mergeable, error) {
+	left := listBound
+	for i := range items {
+		it := &items[i]
+		if it.Source != domain.SourceDigest {
+			continue
+		}
+		list, total, err := l.e.store.Carried(ctx, it.Delivery.MessageID, max(left, 1))
+		if err != nil {
+			return nil, err
+		}
+		left -= len(list)
+		it.Carried, it.More = list, total-len(list)
+	}
+	return items, nil
 }
 
 // mergeable leaves out what waits for something else or has expired.

@@ -76,10 +76,12 @@ func (l *Lane) open(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l.width, l.pause, l.rescan = pace.NewWidth(o.Width), o.Pause, true
-	for _, d := range o.Digests {
-		l.digests.reopen(d.Group, d.Until)
+	windows, err := l.e.store.Windows(ctx, l.key, time.Now())
+	if err != nil {
+		return false, err
 	}
+	l.digests.reopen(windows)
+	l.width, l.pause, l.rescan = pace.NewWidth(o.Width), o.Pause, true
 	return true, nil
 }
 

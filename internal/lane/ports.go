@@ -34,6 +34,9 @@ type Store interface {
 	Hasten(ctx context.Context, lane string, fence int64, reason domain.WaitReason) (int64, error)
 	Split(ctx context.Context, x domain.Split) error
 	Merge(ctx context.Context, x domain.Merge) error
+	Carried(ctx context.Context, digest string, limit int) (list []domain.Carried, total int, err error)
+	KeepWindows(ctx context.Context, lane string, fence int64, windows []domain.DigestWindow) error
+	Windows(ctx context.Context, lane string, now time.Time) ([]domain.DigestWindow, error)
 }
 
 // Sender does what a lane is for. One Sender serves many lanes; its methods
@@ -74,15 +77,8 @@ type Sender interface {
 
 // Opening is what a lane starts with.
 type Opening struct {
-	Width   int       // calls in flight at most
-	Pause   Pause     // when the lane must not start
-	Digests []OpenGap // digest windows that are still open
-}
-
-// OpenGap is a digest window that an earlier owner has opened.
-type OpenGap struct {
-	Group string
-	Until time.Time
+	Width int   // calls in flight at most
+	Pause Pause // when the lane must not start
 }
 
 // Admission is the answer to whether a delivery may go. The zero value admits.
@@ -119,6 +115,7 @@ type Pause struct {
 // Digester writes the message that stands for several.
 type Digester interface {
 	// Digest composes one message with one delivery out of items, which share
-	// scene and receivers. The delivery is queued and due.
+	// scene and receivers; instead of a digest among them it shows what that
+	// carries. The delivery is queued and due.
 	Digest(ctx context.Context, items []domain.Mergeable) (domain.Submission, error)
 }

@@ -21,6 +21,7 @@ type batch struct {
 	splits  []domain.Split
 	merges  []string // digest groups, or bases of groups
 	closes  []string // groups whose window ends with the merge
+	windows []domain.DigestWindow
 }
 
 func (b *batch) size() int { return len(b.defers) + len(b.expired) + len(b.splits) + len(b.merges) }
@@ -127,9 +128,15 @@ func (l *Lane) turn() bool {
 	return !b.empty()
 }
 
-// putAside writes what a turn decided about deliveries that do not go now; false
-// when the database refuses.
+// putAside writes what a turn decided about deliveries that do not go now, and
+// the windows that those that go open; false when the database refuses.
 func (l *Lane) putAside(ctx context.Context, b *batch) bool {
+	if len(b.windows) > 0 {
+		if err := l.e.store.KeepWindows(ctx, l.key, l.fence, b.windows); err != nil {
+			l.failed("keep the windows of digests", err)
+			return false
+		}
+	}
 	if len(b.expired) > 0 {
 		if _, err := l.e.store.Settle(ctx, b.expired); err != nil {
 			l.failed("expire deliveries", err)
@@ -245,7 +252,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 	switch a := l.e.sender.Admit(d, now, false); {
 	case a.admitted():
 		l.room.Leave(d.ID)
-		l.digests.opened(d, now)
+		l.openedLocked(d, now, b)
 		l.parts.begin(d)
 		l.flying++
 		l.held[d.ID] = struct{}{}
@@ -304,7 +311,7 @@ func (l *Lane) divideLocked(d *domain.Delivery, later []string, until time.Time,
 	x.Rest.DueAt, x.Rest.WaitReason = until, reason
 	l.room.Leave(d.ID)
 	delete(l.held, d.ID)
-	l.digests.opened(d, now) // for all its people: the parts have groups of their own
+	l.openedLocked(d, now, b) // for all its people: the parts have groups of their own
 	b.splits = append(b.splits, x)
 	return true
 }
@@ -384,6 +391,9 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 	defer l.mu.Unlock()
 	l.pushLocked(x.First, true)
 	if !x.Rest.DueAt.After(now) {
+		if strings.HasPrefix(x.First.Digest, domain.DigestMark) { // it was collected before
+			l.digests.alone[x.Rest.ID] = struct{}{}
+		}
 		l.pushLocked(x.Rest, true)
 		return true
 	}
@@ -392,7 +402,7 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 		return true
 	}
 	if mayMerge(&x.Rest) { // it waits together with its like
-		l.digests.pressure[domain.DigestBase(x.Rest.Digest)] = x.Rest.DueAt
+		l.digests.press(&x.Rest, x.Rest.DueAt)
 		l.laterLocked(x.Rest.DueAt)
 		return true
 	}

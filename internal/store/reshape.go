@@ -84,6 +84,9 @@ func (s *Store) Merge(ctx context.Context, x domain.Merge) error {
 		if err := insertSubmission(ctx, q, &sub); err != nil {
 			return err
 		}
+		if err := keepWindow(ctx, q, x.Lane, x.Window); err != nil {
+			return err
+		}
 		if _, err := q.exec(ctx, merge+s.engine.inList("$3"), micros(x.At), sub.Messages[0].ID, ids); err != nil {
 			return err
 		}

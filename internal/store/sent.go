@@ -15,7 +15,7 @@ import (
 func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error) {
 	const (
 		most  = 200_000
-		query = `SELECT a.delivery_id, a.started_at + a.duration, d.body, d.digest, d.handling, d.recipients,
+		query = `SELECT a.delivery_id, a.started_at + a.duration, d.body, d.recipients,
 			a.class IN ('ok', 'ambiguous')
 			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
 			WHERE a.lane = $1 AND a.started_at >= $2 AND (a.class IN ('ok', 'ambiguous') OR d.finished_at IS NULL)
@@ -32,11 +32,7 @@ func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell
 	for ; r.Next(); n++ {
 		var x domain.SentRecord
 		var at int64
-		var handling string
-		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Digest, &handling, &x.Recipients, &x.Counts); err != nil {
-			break
-		}
-		if x.Handling, err = parseJSON[domain.Handling](handling); err != nil {
+		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Recipients, &x.Counts); err != nil {
 			break
 		}
 		x.At = moment(at)

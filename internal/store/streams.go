@@ -25,7 +25,7 @@ const (
 		AND scene = $3 AND due_at <= $4 AND (due_at, id) > ($5, $6) ORDER BY due_at, id LIMIT $7`
 	loadGroup = `SELECT ` + deliveryColumns + `, (SELECT title FROM messages m WHERE m.id = message_id),
 		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id),
-		(SELECT created_at FROM messages m WHERE m.id = message_id)
+		(SELECT created_at FROM messages m WHERE m.id = message_id), (SELECT source FROM messages m WHERE m.id = message_id)
 		FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
 		ORDER BY lane, digest, id LIMIT $4`
 )
@@ -86,7 +86,7 @@ func (s *Store) LoadGroup(ctx context.Context, lane, group string, limit int) ([
 	}
 	out, err := collect(ctx, q, loadGroup, []any{lane, group, end, min(max(limit, 1), maxLoad)}, func(r rows) (m domain.Mergeable, err error) {
 		var created int64
-		m.Delivery, err = scanDeliveryAnd(r, &m.Title, &m.Text, &m.Reference, &created)
+		m.Delivery, err = scanDeliveryAnd(r, &m.Title, &m.Text, &m.Reference, &created, &m.Source)
 		m.CreatedAt = moment(created)
 		return m, err
 	})

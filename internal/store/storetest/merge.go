@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -180,4 +181,91 @@ func splitDelivery(t *testing.T, open Opener) {
 	}
 	require.Equal(t, map[string]string{"A": x.Rest.ID, "b": x.First.ID, "C": x.Rest.ID}, where)
 	require.Equal(t, domain.CodeConflict, domain.CodeOf(s.Split(ctx, x)), "what is being sent is not divided")
+}
+
+func digestWindows(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	_, fence := accepted(t, s, "ops", "a")
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	a := domain.DigestWindow{Group: "a.1", Until: now.Add(5 * time.Hour), Opener: "msg_1"}
+	b := domain.DigestWindow{Group: "b.1", Until: now.Add(23 * time.Hour)}
+	over := domain.DigestWindow{Group: "c.1", Until: now.Add(-time.Second), Opener: "msg_2"}
+	kept := func(at time.Time) []domain.DigestWindow {
+		t.Helper()
+		out, err := s.Windows(ctx, "app:ops", at)
+		require.NoError(t, err)
+		for i := range out {
+			out[i].Until = out[i].Until.UTC()
+		}
+		return out
+	}
+	require.Empty(t, kept(now))
+	require.NoError(t, s.KeepWindows(ctx, "app:ops", fence, []domain.DigestWindow{a, b, over}))
+	require.Equal(t, []domain.DigestWindow{b, a}, kept(now))
+	require.Len(t, kept(now.Add(-time.Minute)), 3)
+	a.Until, a.Opener = now.Add(6*time.Hour), "msg_3"
+	require.NoError(t, s.KeepWindows(ctx, "app:ops", fence, []domain.DigestWindow{a, {Group: "b.1"}, {Group: "never.1"}}))
+	require.Equal(t, []domain.DigestWindow{a}, kept(now))
+	require.Equal(t, domain.CodeConflict, domain.CodeOf(s.KeepWindows(ctx, "app:ops", fence-1, []domain.DigestWindow{b})))
+	out, err := s.Windows(ctx, "app:other", now)
+	require.NoError(t, err)
+	require.Empty(t, out)
+
+	sub := Submission("ops", "a")
+	_, err = s.Accept(ctx, sub)
+	require.NoError(t, err)
+	x := digestOf(fence, sub.Deliveries[0])
+	x.Window = b
+	require.NoError(t, s.Merge(ctx, x))
+	require.Equal(t, []domain.DigestWindow{b, a}, kept(now), "in the same commit")
+	require.NoError(t, s.Prune(ctx, now.Add(-48*time.Hour), 100))
+	require.Len(t, kept(now.Add(-time.Minute)), 2, "what is over goes")
+}
+
+// carried merges messages into digests and those into another one.
+func carried(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	_, fence := accepted(t, s, "ops", "z")
+	fresh := func(title string) domain.Submission {
+		sub := Submission("ops", "a")
+		sub.Messages[0].Title, sub.Messages[0].Text, sub.Messages[0].Reference = title, strings.Repeat("文", 5000)[:4095], title+"!"
+		_, err := s.Accept(ctx, sub)
+		require.NoError(t, err)
+		return sub
+	}
+	one, two, three := fresh("one"), fresh("two"), fresh("three")
+	a, b := digestOf(fence, one.Deliveries[0], two.Deliveries[0]), digestOf(fence, three.Deliveries[0])
+	for _, x := range []*domain.Merge{&a, &b} {
+		x.Digest.Messages[0].Source = domain.SourceDigest
+		require.NoError(t, s.Merge(ctx, *x))
+	}
+	group, err := s.LoadGroup(ctx, "app:ops", a.Digest.Deliveries[0].Digest, 10)
+	require.NoError(t, err)
+	for _, g := range group {
+		require.Equal(t, domain.SourceDigest, g.Source)
+	}
+	top := digestOf(fence, a.Digest.Deliveries[0], b.Digest.Deliveries[0])
+	top.Digest.Messages[0].Source = domain.SourceDigest
+	require.NoError(t, s.Merge(ctx, top))
+	list, total, err := s.Carried(ctx, top.Digest.Messages[0].ID, 100)
+	require.NoError(t, err)
+	require.Equal(t, 3, total)
+	require.Len(t, list, 3, "what was said, not who carried it")
+	for i, want := range []domain.Submission{one, two, three} {
+		require.Equal(t, want.Messages[0].ID, list[i].MessageID)
+		require.Equal(t, want.Messages[0].Title, list[i].Title)
+		require.Equal(t, want.Messages[0].Reference, list[i].Reference)
+		require.True(t, want.Messages[0].CreatedAt.Truncate(time.Microsecond).Equal(list[i].CreatedAt))
+		require.Equal(t, strings.Repeat("文", 1024), list[i].Text)
+	}
+	list, total, err = s.Carried(ctx, top.Digest.Messages[0].ID, 2)
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, 3, total)
+	list, total, err = s.Carried(ctx, one.Messages[0].ID, 2)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.Zero(t, total)
 }

@@ -28,6 +28,8 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Drop", drop},
 		{"Hasten", hasten},
 		{"Merge", merge},
+		{"DigestWindows", digestWindows},
+		{"Carried", carried},
 		{"Split", splitDelivery},
 		{"Idempotency", idempotency},
 		{"R11_SameKeyAtOnce", sameKeyAtOnce},

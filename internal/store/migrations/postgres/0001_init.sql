@@ -258,6 +258,16 @@ CREATE TABLE lanes (
     status      TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 
+-- The windows of digests that are open, so that they outlive their lane's owner.
+CREATE TABLE digest_windows (
+    lane     TEXT COLLATE "C" NOT NULL,
+    grp      TEXT COLLATE "C" NOT NULL,
+    until_at BIGINT NOT NULL,
+    opener   TEXT COLLATE "C" NOT NULL, -- the message that opened it
+    PRIMARY KEY (lane, grp)
+);
+CREATE INDEX digest_windows_until ON digest_windows (until_at);
+
 -- The gateways that share this database and when each was last heard of.
 CREATE TABLE nodes (
     name     TEXT COLLATE "C" PRIMARY KEY,

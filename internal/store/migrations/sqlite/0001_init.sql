@@ -259,6 +259,16 @@ CREATE TABLE lanes (
     status      TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
+-- The windows of digests that are open, so that they outlive their lane's owner.
+CREATE TABLE digest_windows (
+    lane     TEXT NOT NULL,
+    grp      TEXT NOT NULL,
+    until_at INTEGER NOT NULL,
+    opener   TEXT NOT NULL, -- the message that opened it
+    PRIMARY KEY (lane, grp)
+) WITHOUT ROWID;
+CREATE INDEX digest_windows_until ON digest_windows (until_at);
+
 -- The gateways that share this database and when each was last heard of.
 CREATE TABLE nodes (
     name     TEXT PRIMARY KEY,

@@ -1,0 +1,187 @@
+package app_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+// texts lists what a member has got, oldest first.
+func (b *bubble) texts(member string) (out []string) {
+	b.t.Helper()
+	for _, e := range b.wecom.Ledger() {
+		for _, u := range e.Users {
+			if u == member && !e.Duplicate {
+				var c struct{ Content string }
+				require.NoError(b.t, jsonInto(e.Content, &c))
+				out = append(out, c.Content)
+			}
+		}
+	}
+	return out
+}
+
+// again kills a node and starts another one in its place, which may take its
+// lanes: their leases are over.
+func (b *bubble) again(n *node, name string) *node {
+	b.t.Helper()
+	b.kill(n)
+	next := b.start(name)
+	time.Sleep(20 * time.Second)
+	return next
+}
+
+// TestDigestWindowsOutliveTheirOwner opens windows, kills the node in the
+// middle of them, and sends more: it is collected, whatever the length of the
+// window and whoever opened it.
+func TestDigestWindowsOutliveTheirOwner(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		digest domain.Digest
+		down   time.Duration // from the first to the kill
+		busy   bool          // one of them has no budget for the first
+	}{
+		{"short", domain.Digest{Window: "10m"}, 5 * time.Minute, false},
+		{"longer than the duplicate check", domain.Digest{Window: "6h"}, 5 * time.Hour, false},
+		{"the first waits, too", domain.Digest{Window: "6h", First: "wait"}, 5 * time.Hour, false},
+		{"the first was divided", domain.Digest{Window: "6h"}, 5 * time.Hour, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 3})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 3 })
+				n.scene(t, "calm", domain.Policy{})
+				n.scene(t, "alert", domain.Policy{Digest: &tc.digest, ExpiresIn: "47h"})
+				window, err := time.ParseDuration(tc.digest.Window)
+				require.NoError(t, err)
+				calm := 0
+				if tc.busy {
+					calm = 3
+					for i := range calm {
+						n.submit(t, request("calm", fmt.Sprintf("calm %d", i), "load-1"))
+					}
+					time.Sleep(time.Second)
+				}
+				began := time.Now()
+				n.submit(t, request("alert", "fault 0", "load-1", "load-2"))
+				time.Sleep(10 * time.Second)
+				n.submit(t, request("alert", "fault 1", "load-1", "load-2"))
+				time.Sleep(tc.down)
+				n = b.again(n, "n2")
+				n.submit(t, request("alert", "fault 2", "load-1", "load-2"))
+				time.Sleep(began.Add(window).Sub(time.Now()) - time.Minute)
+				atOnce := 1
+				if tc.digest.First == "wait" {
+					atOnce = 0
+				}
+				require.Len(t, b.texts("load-2"), atOnce, "what came later waits for the end of the window")
+				require.Len(t, b.texts("load-1"), calm+atOnce)
+				b.drained(3 * time.Minute)
+				require.Len(t, b.texts("load-2"), atOnce+1)
+				for _, member := range []string{"load-1", "load-2"} {
+					all := b.texts(member)
+					last := all[len(all)-1]
+					require.Contains(t, last, fmt.Sprintf("%d 条消息合并", 3-atOnce), member)
+					require.Contains(t, last, "fault 1\n· fault 2", member)
+				}
+				require.Zero(t, b.outcome().dropped)
+			})
+		})
+	}
+}
+
+// TestDigestIsClosedAfterARestart lets the recovery come when another node has
+// taken over: it goes at once, with what was collected before, and the window
+// is over for the next owner as well.
+func TestDigestIsClosedAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "6h", Closes: `{{ eq .data.text "resolved" }}`}, ExpiresIn: "47h"})
+		alert := func(text string) { n.submit(t, request("alert", text, "load-1")); time.Sleep(10 * time.Second) }
+		alert("fault 0")
+		alert("fault 1")
+		n = b.again(n, "n2")
+		alert("resolved")
+		got := b.texts("load-1")
+		require.Len(t, got, 2)
+		require.Contains(t, got[1], "2 条消息合并")
+		require.Contains(t, got[1], "fault 1\n· resolved")
+		n = b.again(n, "n3")
+		alert("fault 2")
+		require.Len(t, b.texts("load-1"), 3, "a new window")
+		alert("resolved")
+		require.Len(t, b.texts("load-1"), 4, "it closes one in which nothing was")
+		n = b.again(n, "n4")
+		alert("fault 3")
+		require.Equal(t, "fault 3", b.texts("load-1")[4])
+	})
+}
+
+// TestDividedDigestsAreMergedAgain keeps one of three from getting anything
+// for half an hour while a digest for all of them goes out every thirty
+// seconds: the rests of those are merged, and what they carry is told.
+func TestDividedDigestsAreMergedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 3})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 3 })
+		n.scene(t, "flood", domain.Policy{Priority: "urgent"})
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "30s"}, ExpiresIn: "2h"})
+		const flood, alerts = 90, 300
+		var reqs []domain.SendRequest
+		for i := range flood {
+			reqs = append(reqs, request("flood", fmt.Sprintf("flood %d", i), "load-1"))
+		}
+		n.submit(t, reqs...)
+		time.Sleep(time.Second)
+		ids := map[string]string{}
+		for i := range alerts { // ten minutes
+			text := fmt.Sprintf("fault %03d.", i)
+			ids[n.submit(t, request("alert", text, "load-1", "load-2", "load-3"))[0]] = text
+			time.Sleep(2 * time.Second)
+		}
+		b.drained(2 * time.Hour)
+		o := b.outcome()
+		require.Zero(t, o.dropped)
+		others, blocked := b.texts("load-2"), b.texts("load-1")[flood:]
+		t.Logf("the blocked one got %d, the others %d", len(blocked), len(others))
+		require.InDelta(t, 21, len(others), 2, "their digests are not held up")
+		require.LessOrEqual(t, len(blocked), 4, "a digest for each window would be twenty")
+		last := blocked[len(blocked)-1]
+		require.Contains(t, last, " 条消息合并")
+		total := 0
+		for _, text := range blocked {
+			var count int
+			if _, err := fmt.Sscanf(text, "%d 条消息合并", &count); err != nil {
+				require.True(t, strings.HasPrefix(text, "fault "), text)
+				count = 1
+			}
+			total += count
+		}
+		require.Equal(t, alerts, total, "each alert was told, and once")
+		for id, text := range ids { // each can be followed to something that was sent
+			v, err := b.store.FindMessage(t.Context(), id)
+			require.NoError(t, err)
+			for hops := 0; v.Message.MergedInto != ""; hops++ {
+				require.Less(t, hops, 4, text)
+				if v, err = b.store.FindMessage(t.Context(), v.Message.MergedInto); err != nil {
+					require.NoError(t, err)
+				}
+			}
+			require.Equal(t, domain.StateSent, v.State, text)
+		}
+	})
+}
