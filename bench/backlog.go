@@ -16,7 +16,7 @@ const fillClients = 4
 // queueCost is what the work costs beside a queue of some length.
 type queueCost struct {
 	accepts float64 // per second, 64 connections
-	cpu     float64 // µs of the gateway for each of them
+	cpu     cpu     // for each of them
 	list    float64 // ms, median of a page of the newest 50 messages
 	waiting float64 // ms, the same of those that wait
 	drain   float64 // messages per second once the app goes on
@@ -63,8 +63,8 @@ func backlog(ctx context.Context, o options, dir, binary, url string, n int64) e
 	if err != nil {
 		return err
 	}
-	fmt.Printf("    accept                %8.0f /s beside them, %.0f /s beside an empty queue: × %.2f; %.0f and %.0f CPU µs/message: × %.2f\n",
-		full.accepts, empty.accepts, empty.accepts/full.accepts, full.cpu, empty.cpu, full.cpu/empty.cpu)
+	fmt.Printf("    accept                %8.0f /s beside them, %.0f /s beside an empty queue: × %.2f\n      CPU                 %s beside them; %s beside an empty queue: × %.2f\n",
+		full.accepts, empty.accepts, empty.accepts/full.accepts, full.cpu, empty.cpu, full.cpu.sum()/empty.cpu.sum())
 	fmt.Printf("    list a page           %8.1f ms beside them, %.1f ms beside a short queue: × %.2f; of those that wait %.1f and %.1f ms: × %.2f\n",
 		full.list, empty.list, full.list/empty.list, full.waiting, empty.waiting, full.waiting/empty.waiting)
 	fmt.Printf("    claim and send        %8.0f /s from them, %.0f /s from a short queue: × %.2f\n", full.drain, empty.drain, empty.drain/full.drain)

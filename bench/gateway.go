@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +24,7 @@ type gateway struct {
 	base    string
 	ops     string // host:port of profiles
 	startup time.Duration
+	server  int // process id of a PostgreSQL server on this machine, or 0
 	hc      *http.Client
 }
 
@@ -61,6 +61,11 @@ func startGateway(ctx context.Context, binary, dir, url string) (*gateway, error
 		cmd.Env = append(cmd.Env, "HONGYAN_DATABASE_URL="+url)
 	}
 	g := &gateway{cmd: cmd, base: "http://" + addr, ops: ops, hc: httpClient(8)}
+	if url != "" {
+		if g.server, err = postmaster(ctx, url); err != nil {
+			return nil, err
+		}
+	}
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -169,7 +174,7 @@ func (g *gateway) openLoop(ctx context.Context, w *noopWeCom, n, perSecond int) 
 // idle returns the share of a core (in %) and the resident memory (in MB) over
 // a quiet while.
 func (g *gateway) idle(ctx context.Context, length time.Duration) (cpu, rss float64, err error) {
-	a, err := g.ticks()
+	a, _, err := ticks(g.cmd.Process.Pid)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -178,7 +183,7 @@ func (g *gateway) idle(ctx context.Context, length time.Duration) (cpu, rss floa
 		return 0, 0, ctx.Err()
 	case <-time.After(length):
 	}
-	b, err := g.ticks()
+	b, _, err := ticks(g.cmd.Process.Pid)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -194,37 +199,6 @@ func (g *gateway) idle(ctx context.Context, length time.Duration) (cpu, rss floa
 		}
 	}
 	return float64(b-a) / length.Seconds(), rss / 1024, nil // 100 ticks a second: ticks/s are percent
-}
-
-// ticks is the CPU time (user and system) that the gateway has used, in units of
-// 10 ms.
-func (g *gateway) ticks() (int64, error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(g.cmd.Process.Pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	f := strings.Fields(rest)
-	user, err := strconv.ParseInt(f[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	sys, err := strconv.ParseInt(f[12], 10, 64)
-	return user + sys, err
-}
-
-// meter starts to count: the function it returns gives the CPU microseconds
-// that the gateway has used for each of n messages. The database's own process
-// is not in it.
-func (g *gateway) meter() (perMessage func(n int64) float64) {
-	began, err := g.ticks()
-	return func(n int64) float64 {
-		now, err2 := g.ticks()
-		if err != nil || err2 != nil || n == 0 {
-			return math.NaN()
-		}
-		return float64(now-began) * 10_000 / float64(n)
-	}
 }
 
 // profile writes a CPU profile of the next while to dir; no dir, no profile.

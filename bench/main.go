@@ -149,7 +149,7 @@ func measure(ctx context.Context, o options, dir, binary, name, url string, floo
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  end to end              %8.0f messages/s (%d accepted, %d arrived, accept p50 %.1f ms, p99 %.1f ms), %.0f CPU µs/message\n",
+	fmt.Printf("  end to end              %8.0f messages/s (%d accepted, %d arrived, accept p50 %.1f ms, p99 %.1f ms), %s\n",
 		float64(res.accepted)/took.Seconds(), res.accepted, arrived-before, res.p50, res.p99, used(res.accepted))
 
 	if err := g.post(ctx, "/v1/apps/bench/pause", nil); err != nil {
@@ -162,7 +162,7 @@ func measure(ctx context.Context, o options, dir, binary, name, url string, floo
 		return err
 	}
 	rate := float64(res.accepted) / length.Seconds()
-	fmt.Printf("  durable accepts         %8.0f /s = %.0f %% of the floor (app paused; p50 %.1f ms, p99 %.1f ms), %.0f CPU µs/message\n",
+	fmt.Printf("  durable accepts         %8.0f /s = %.0f %% of the floor (app paused; p50 %.1f ms, p99 %.1f ms), %s\n",
 		rate, 100*rate/floor, res.p50, res.p99, used(res.accepted))
 	return nil
 }
