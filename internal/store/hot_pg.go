@@ -89,6 +89,7 @@ func (b *pgBatch) run(ctx context.Context, ops []*op) error {
 			w.add(o)
 			continue
 		}
+		b.next.Queue(`SET LOCAL plan_cache_mode = force_custom_plan`)
 		if err := b.send(ctx); err != nil {
 			return err
 		}

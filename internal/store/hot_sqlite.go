@@ -178,7 +178,7 @@ const (
 	finishDelivery = `UPDATE deliveries SET state = ?, wait_reason = ?, due_at = coalesce(?, due_at), finished_at = ?,
 		attempts = attempts + ?, failed_class = ?, errcode = ?, owner = ''
 		WHERE id = ? AND state = 'sending' AND fence = ? AND tries = ?`
-	insertAttempt = `INSERT OR IGNORE INTO attempts (delivery_id, n, fence, lane, node, started_at, duration, class, http_status,
+	insertAttempt = `INSERT OR IGNORE INTO attempts (message_id, delivery_id, n, fence, lane, node, started_at, duration, class, http_status,
 		errcode, errmsg, msgid, response_code, stale) VALUES `
 	rejectRecipient = `UPDATE recipients SET outcome = ?, errcode = ?, reason = ?, at = ? WHERE message_id = ? AND kind = ? AND rkey = ?`
 	finishMessage   = `UPDATE messages SET state = ?, finished_at = ? WHERE id = ? AND deliveries = 1 AND finished_at IS NULL`
@@ -219,7 +219,7 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 				return err
 			}
 		}
-		b.attempts.add(a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(),
+		b.attempts.add(r.MessageID, a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(),
 			a.Class, a.HTTPStatus, a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
 		if !held {
 			continue

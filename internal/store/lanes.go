@@ -173,16 +173,11 @@ const (
 	// row.
 	liveLanes = `WITH RECURSIVE
 		live (lane) AS (
-			SELECT (SELECT lane FROM deliveries WHERE state IN ('queued', 'scheduled') ORDER BY lane LIMIT 1)
+			SELECT (SELECT lane FROM deliveries WHERE ` + waiting + ` ORDER BY lane LIMIT 1)
 			UNION ALL
-			SELECT (SELECT d.lane FROM deliveries d WHERE d.state IN ('queued', 'scheduled') AND d.lane > live.lane ORDER BY d.lane LIMIT 1)
-			FROM live WHERE live.lane IS NOT NULL),
-		sending (lane) AS (
-			SELECT (SELECT lane FROM deliveries WHERE state = 'sending' ORDER BY lane LIMIT 1)
-			UNION ALL
-			SELECT (SELECT d.lane FROM deliveries d WHERE d.state = 'sending' AND d.lane > sending.lane ORDER BY d.lane LIMIT 1)
-			FROM sending WHERE sending.lane IS NOT NULL)
-		SELECT lane FROM live WHERE lane IS NOT NULL UNION SELECT lane FROM sending WHERE lane IS NOT NULL
+			SELECT (SELECT d.lane FROM deliveries d WHERE ` + waiting + ` AND d.lane > live.lane ORDER BY d.lane LIMIT 1)
+			FROM live WHERE live.lane IS NOT NULL)
+		SELECT lane FROM live WHERE lane IS NOT NULL UNION SELECT lane FROM deliveries WHERE state = 'sending'
 		ORDER BY lane LIMIT 10000`
 	// orphanLanes are those that no live lease covers.
 	orphanLanes = `SELECT lane FROM (` + liveLanes + `) open WHERE NOT EXISTS (
@@ -290,7 +285,7 @@ func (s *Store) LaneReports(ctx context.Context) (map[string]string, error) {
 func (s *Store) LaneStats(ctx context.Context) ([]domain.LaneStats, error) {
 	const (
 		open = `SELECT lane, state, wait_reason, count(*), coalesce(min(CASE WHEN due_at <= $1 OR state = 'queued' AND wait_reason <> 'digest_window' AND wait_reason <> 'held' THEN since END), 0),
-			coalesce(min(due_at), 0) FROM deliveries WHERE state IN ('queued', 'scheduled') GROUP BY lane, state, wait_reason
+			coalesce(min(due_at), 0) FROM deliveries WHERE ` + waiting + ` GROUP BY lane, state, wait_reason
 			UNION ALL
 			SELECT lane, state, '', count(*), 0, 0 FROM deliveries WHERE state = 'sending' GROUP BY lane, state
 			ORDER BY 1 LIMIT 100000`

@@ -15,38 +15,41 @@ type place struct {
 	i int
 }
 
-// The conditions on the state are written so that the planner cannot take the
-// partial indexes of open rows for them: the primary key is always right here.
+// One plan serves these statements for ever, so they leave no choice: an array
+// of one id is a condition that the primary key can look up, row by row of u,
+// and that no join the other way round can use; the conditions on the state are
+// written so that the indexes over what waits cannot serve.
 const (
 	pgClaim = `UPDATE deliveries d SET state = 'sending', wait_reason = '', owner = u.node, fence = u.fence, tries = u.try,
 		started_at = u.at, dup_until = u.dup, body = coalesce(u.body, d.body), media = CASE WHEN u.body IS NULL THEN d.media ELSE '' END
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bigint[])
 			AS u (id, node, fence, try, at, dup, body, recipients)
-		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending' AND d.tries < u.try
+		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending' AND d.tries < u.try
 		AND d.recipients = u.recipients RETURNING d.id`
 	pgDefer = `UPDATE deliveries d SET due_at = u.due, wait_reason = u.reason,
 		state = CASE WHEN d.tries = 0 AND u.reason IN ('scheduled', 'quiet_hours') THEN 'scheduled' ELSE 'queued' END
 		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u (id, due, reason)
-		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending'`
+		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'`
 	pgFinish = `UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
 		attempts = d.attempts + u.counted, failed_class = u.class, errcode = u.errcode, owner = ''
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[],
 			$10::bigint[]) AS u (id, state, reason, due, done, counted, class, errcode, fence, n)
-		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state NOT IN ('queued', 'scheduled')
+		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state NOT IN ('queued', 'scheduled')
 		AND d.fence = u.fence AND d.tries = u.n RETURNING d.id`
 	pgSettle = `UPDATE deliveries d SET state = u.state, finished_at = u.done, wait_reason = '', reason = u.reason
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS u (id, state, done, reason)
-		WHERE d.id = ANY ($1) AND d.id = u.id AND d.finished_at IS NULL AND d.state <> 'sending'
+		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'
 		AND NOT (d.state = 'scheduled' AND u.state = 'uncertain') RETURNING d.id, d.message_id`
-	pgInsertAttempts = `INSERT INTO attempts (delivery_id, n, fence, lane, node, started_at, duration, class, http_status, errcode, errmsg,
-		msgid, response_code, stale) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
-		$7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bytea[], $14::bigint[]) ON CONFLICT DO NOTHING`
+	pgInsertAttempts = `INSERT INTO attempts (message_id, delivery_id, n, fence, lane, node, started_at, duration, class, http_status, errcode, errmsg,
+		msgid, response_code, stale) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+		$7::bigint[], $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bytea[], $15::bigint[])
+		ON CONFLICT DO NOTHING`
 	pgReject = `UPDATE recipients r SET outcome = u.outcome, errcode = u.errcode, reason = u.reason, at = u.at
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
 			AS u (message_id, kind, rkey, outcome, errcode, reason, at)
-		WHERE r.message_id = ANY ($1) AND r.message_id = u.message_id AND r.kind = u.kind AND r.rkey = u.rkey`
+		WHERE r.message_id = ANY (ARRAY[u.message_id]) AND r.kind = ANY (ARRAY[u.kind]) AND r.rkey = ANY (ARRAY[u.rkey])`
 	pgFinishMessages = `UPDATE messages m SET state = u.state, finished_at = u.at FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (id, state, at)
-		WHERE m.id = ANY ($1) AND m.id = u.id AND m.deliveries = 1 AND m.finished_at IS NULL RETURNING m.id`
+		WHERE m.id = ANY (ARRAY[u.id]) AND m.deliveries = 1 AND m.finished_at IS NULL RETURNING m.id`
 )
 
 // claimArrays is what claims change.
@@ -181,7 +184,7 @@ func (u *updates) follow(ctx context.Context, b *pgBatch) error {
 		if !held {
 			late = append(late, p)
 		}
-		attempts.row(a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(), a.Class, a.HTTPStatus,
+		attempts.row(r.MessageID, a.DeliveryID, a.N, a.Fence, a.Lane, a.Node, micros(a.StartedAt), a.Duration.Microseconds(), a.Class, a.HTTPStatus,
 			a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
 		if !held {
 			continue

@@ -55,7 +55,7 @@ func (s *Store) Drop(ctx context.Context, messageID, by string) error {
 // that was: what it waited for has changed. The lane must be owned under that
 // fence, or nothing happens.
 func (s *Store) Hasten(ctx context.Context, lane string, fence int64, reason domain.WaitReason) (n int64, err error) {
-	const update = `UPDATE deliveries SET due_at = $1 WHERE lane = $2 AND state IN ('queued', 'scheduled') AND wait_reason = $3 AND due_at > $1
+	const update = `UPDATE deliveries SET due_at = $1 WHERE lane = $2 AND ` + waiting + ` AND wait_reason = $3 AND due_at > $1
 		AND EXISTS (SELECT 1 FROM lanes WHERE key = $2 AND fence = $4)`
 	err = s.do(ctx, func(ctx context.Context, q querier) error {
 		n, err = q.exec(ctx, update, micros(time.Now()), lane, string(reason), fence)

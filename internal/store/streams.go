@@ -11,7 +11,11 @@ import (
 const maxLoad = 4096
 
 const (
-	openIn = ` FROM deliveries d WHERE d.state IN ('queued', 'scheduled') AND d.lane = $1 AND d.priority = $2 `
+	// waiting is the condition of the indexes over what waits. It names the
+	// states by what they are not, or SQLite would look into the index by state.
+	waiting = `finished_at IS NULL AND state <> 'sending'`
+
+	openIn = ` FROM deliveries d WHERE ` + waiting + ` AND d.lane = $1 AND d.priority = $2 `
 	// streamsOf steps from scene to scene in the index instead of reading every
 	// row.
 	streamsOf = `WITH RECURSIVE s (scene) AS (
@@ -21,12 +25,12 @@ const (
 		SELECT scene, coalesce((SELECT d.due_at` + openIn + `AND d.scene = s.scene ORDER BY d.due_at LIMIT 1), 0),
 			coalesce((SELECT d.due_at` + openIn + `AND d.scene = s.scene AND d.due_at > $3 ORDER BY d.due_at LIMIT 1), 0)
 		FROM s WHERE scene IS NOT NULL ORDER BY scene LIMIT 10000`
-	loadStream = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND priority = $2
+	loadStream = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE ` + waiting + ` AND lane = $1 AND priority = $2
 		AND scene = $3 AND due_at <= $4 AND (due_at, id) > ($5, $6) ORDER BY due_at, id LIMIT $7`
 	loadGroup = `SELECT ` + deliveryColumns + `, (SELECT title FROM messages m WHERE m.id = message_id),
 		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id),
 		(SELECT created_at FROM messages m WHERE m.id = message_id), (SELECT source FROM messages m WHERE m.id = message_id)
-		FROM deliveries WHERE state IN ('queued', 'scheduled') AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
+		FROM deliveries WHERE ` + waiting + ` AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
 		ORDER BY lane, digest, id LIMIT $4`
 )
 

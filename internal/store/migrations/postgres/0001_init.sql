@@ -42,6 +42,8 @@ CREATE TABLE messages (
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
 CREATE INDEX messages_reference ON messages (reference, id) WHERE reference <> '';
+CREATE INDEX messages_source ON messages (source, id) WHERE source <> 'api';
+CREATE INDEX messages_bare ON messages (deliveries, id) WHERE deliveries = 0;
 
 CREATE TABLE deliveries (
     id           TEXT COLLATE "C" PRIMARY KEY,
@@ -77,11 +79,11 @@ CREATE TABLE deliveries (
             OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
 );
 CREATE INDEX deliveries_message ON deliveries (message_id);
+CREATE INDEX deliveries_state ON deliveries (state, message_id);
 -- One walk per stream: what shares a lane, a priority and a scene.
-CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE state IN ('queued', 'scheduled');
+CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE finished_at IS NULL AND state <> 'sending';
 CREATE INDEX deliveries_merged ON deliveries (merged_into, message_id) WHERE merged_into <> '';
-CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND state IN ('queued', 'scheduled');
-CREATE INDEX deliveries_sending ON deliveries (lane) WHERE state = 'sending';
+CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND finished_at IS NULL AND state <> 'sending';
 
 -- outcome is NULL while it follows from the state of the delivery.
 CREATE TABLE recipients (
@@ -97,11 +99,13 @@ CREATE TABLE recipients (
     PRIMARY KEY (message_id, kind, rkey)
 );
 CREATE INDEX recipients_rkey ON recipients (rkey, message_id);
-CREATE INDEX recipients_spoken ON recipients (message_id, delivery_id, outcome, errcode) WHERE outcome IS NOT NULL;
+CREATE INDEX recipients_spoken ON recipients (message_id, delivery_id, outcome) WHERE outcome IS NOT NULL;
+CREATE INDEX recipients_errcode ON recipients (errcode, message_id) WHERE errcode <> 0;
 
 -- fence is part of the key: a late answer under an old fence stands beside
 -- the attempt that was written for it.
 CREATE TABLE attempts (
+    message_id    TEXT COLLATE "C" NOT NULL,
     delivery_id   TEXT COLLATE "C" NOT NULL,
     n             BIGINT NOT NULL,
     fence         BIGINT NOT NULL,
@@ -119,7 +123,7 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, n, fence)
 );
 CREATE INDEX attempts_lane ON attempts (lane, started_at);
-CREATE INDEX attempts_errcode ON attempts (errcode, delivery_id) WHERE errcode <> 0;
+CREATE INDEX attempts_errcode ON attempts (errcode, message_id) WHERE errcode <> 0;
 
 CREATE TABLE events (
     seq         BIGSERIAL PRIMARY KEY,
@@ -285,5 +289,5 @@ CREATE UNLOGGED TABLE canaries (
 
 -- Deliveries change a few times soon after they were written and never again.
 ALTER TABLE deliveries SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
-ALTER TABLE messages SET (fillfactor = 90, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE messages SET (fillfactor = 50, autovacuum_analyze_scale_factor = 0.02);
 ALTER TABLE lanes SET (fillfactor = 50);

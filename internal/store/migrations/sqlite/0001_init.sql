@@ -43,6 +43,8 @@ CREATE TABLE messages (
 CREATE INDEX messages_scene ON messages (scene, id) WHERE scene <> '';
 CREATE INDEX messages_app ON messages (app, id) WHERE app <> '';
 CREATE INDEX messages_reference ON messages (reference, id) WHERE reference <> '';
+CREATE INDEX messages_source ON messages (source, id) WHERE source <> 'api';
+CREATE INDEX messages_bare ON messages (deliveries, id) WHERE deliveries = 0;
 
 CREATE TABLE deliveries (
     id           TEXT PRIMARY KEY,
@@ -78,11 +80,11 @@ CREATE TABLE deliveries (
             OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
 );
 CREATE INDEX deliveries_message ON deliveries (message_id);
+CREATE INDEX deliveries_state ON deliveries (state, message_id);
 -- One walk per stream: what shares a lane, a priority and a scene.
-CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE state IN ('queued', 'scheduled');
+CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE finished_at IS NULL AND state <> 'sending';
 CREATE INDEX deliveries_merged ON deliveries (merged_into, message_id) WHERE merged_into <> '';
-CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND state IN ('queued', 'scheduled');
-CREATE INDEX deliveries_sending ON deliveries (lane) WHERE state = 'sending';
+CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND finished_at IS NULL AND state <> 'sending';
 
 -- outcome is NULL while it follows from the state of the delivery.
 CREATE TABLE recipients (
@@ -98,11 +100,13 @@ CREATE TABLE recipients (
     PRIMARY KEY (message_id, kind, rkey)
 ) WITHOUT ROWID;
 CREATE INDEX recipients_rkey ON recipients (rkey, message_id);
-CREATE INDEX recipients_spoken ON recipients (message_id, delivery_id, outcome, errcode) WHERE outcome IS NOT NULL;
+CREATE INDEX recipients_spoken ON recipients (message_id, delivery_id, outcome) WHERE outcome IS NOT NULL;
+CREATE INDEX recipients_errcode ON recipients (errcode, message_id) WHERE errcode <> 0;
 
 -- fence is part of the key: a late answer under an old fence stands beside
 -- the attempt that was written for it.
 CREATE TABLE attempts (
+    message_id    TEXT NOT NULL,
     delivery_id   TEXT NOT NULL,
     n             INTEGER NOT NULL,
     fence         INTEGER NOT NULL,
@@ -120,7 +124,7 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, n, fence)
 ) WITHOUT ROWID;
 CREATE INDEX attempts_lane ON attempts (lane, started_at);
-CREATE INDEX attempts_errcode ON attempts (errcode, delivery_id) WHERE errcode <> 0;
+CREATE INDEX attempts_errcode ON attempts (errcode, message_id) WHERE errcode <> 0;
 
 CREATE TABLE events (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
