@@ -175,7 +175,7 @@ func (b *pgBatch) wave(ctx context.Context, ops []*op) error {
 
 // prepare locks the lanes of the ops against a change of owner until the
 // commit, and takes the idempotency keys. It returns the lanes' fences and the
-// keys that are new.
+// keys that are new; ops whose lane is lost have their error and no key.
 func (b *pgBatch) prepare(ctx context.Context, ops []*op) (fences map[string]int64, taken map[[2]string]bool, err error) {
 	lanes := map[string]struct{}{}
 	reserved := map[*op]map[string]int64{}
@@ -207,23 +207,29 @@ func (b *pgBatch) prepare(ctx context.Context, ops []*op) (fences map[string]int
 			}
 			return r.Err()
 		})
+	}
+	var idem idemArrays
+	for _, o := range ops {
+		if o.submission != nil && o.submission.Idem != nil {
+			idem.add(o.submission.Idem)
+		}
+	}
+	if taken = idem.queue(b.next); taken != nil || len(lanes) > 0 {
 		if err := b.send(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
-	var idem idemArrays
 	for _, o := range ops {
 		for lane, fence := range reserved[o] {
-			if fences[lane] != fence {
-				o.err = laneLost(lane)
+			if fences[lane] == fence {
+				continue
 			}
-		}
-		if o.err == nil && o.submission != nil && o.submission.Idem != nil {
-			idem.add(o.submission.Idem)
+			o.err = laneLost(lane)
+			if k := o.submission.Idem; k != nil && taken[[2]string{k.KeyID, k.Key}] { // taken for nothing
+				b.next.Queue(`DELETE FROM idempotency WHERE key_id = $1 AND key = $2`, k.KeyID, k.Key)
+			}
+			break
 		}
 	}
-	if taken = idem.queue(b.next); taken != nil {
-		err = b.send(ctx)
-	}
-	return fences, taken, err
+	return fences, taken, nil
 }

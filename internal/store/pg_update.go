@@ -30,12 +30,16 @@ const (
 		state = CASE WHEN d.tries = 0 AND u.reason IN ('scheduled', 'quiet_hours') THEN 'scheduled' ELSE 'queued' END
 		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u (id, due, reason)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'`
-	pgFinish = `UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
+	// A message of one delivery ends with it.
+	pgFinish = `WITH done AS (UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
 		attempts = d.attempts + u.counted, failed_class = u.class, errcode = u.errcode, owner = ''
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[],
 			$10::bigint[]) AS u (id, state, reason, due, done, counted, class, errcode, fence, n)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state NOT IN ('queued', 'scheduled')
-		AND d.fence = u.fence AND d.tries = u.n RETURNING d.id`
+		AND d.fence = u.fence AND d.tries = u.n RETURNING d.id, d.message_id, d.state, d.finished_at),
+		ended AS (UPDATE messages m SET state = done.state, finished_at = done.finished_at FROM done
+		WHERE done.finished_at IS NOT NULL AND m.id = ANY (ARRAY[done.message_id]) AND m.deliveries = 1 AND m.finished_at IS NULL RETURNING m.id)
+		SELECT id, false FROM done UNION ALL SELECT id, true FROM ended`
 	pgSettle = `UPDATE deliveries d SET state = u.state, finished_at = u.done, wait_reason = '', reason = u.reason
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS u (id, state, done, reason)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'
@@ -111,11 +115,12 @@ func (c *deferArrays) queue(b *pgx.Batch) { c.columns.queue(b, pgDefer) }
 type updates struct {
 	results, settles           columns
 	resultPlaces, settlePlaces map[string]place
-	order                      []place // of the results
+	order                      []place         // of the results
+	single                     map[string]bool // messages that ended with their only delivery
 	ended                      []ending
 }
 
-// ending is a delivery that has become final.
+// ending is a delivery that has become final, of a message that may have others.
 type ending struct {
 	messageID string
 	state     domain.State
@@ -153,7 +158,22 @@ func (u *updates) empty() bool { return u.results.n+u.settles.n == 0 }
 
 func (u *updates) queue(b *pgx.Batch) {
 	if q := u.results.queue(b, pgFinish); q != nil {
-		q.Query(func(r pgx.Rows) error { return eachID(r, func(id string) { u.resultPlaces[id].apply() }) })
+		u.single = make(map[string]bool, u.results.n)
+		q.Query(func(r pgx.Rows) error {
+			for r.Next() {
+				var id string
+				var message bool
+				if err := r.Scan(&id, &message); err != nil {
+					return err
+				}
+				if message {
+					u.single[id] = true
+				} else {
+					u.resultPlaces[id].apply()
+				}
+			}
+			return r.Err()
+		})
 	}
 	if q := u.settles.queue(b, pgSettle); q != nil {
 		q.Query(func(r pgx.Rows) error {
@@ -194,6 +214,9 @@ func (u *updates) follow(ctx context.Context, b *pgBatch) error {
 			rejected.row(r.MessageID, string(x.Kind), recipientKey(x.ID), nullable[string](outcome(x.Outcome)), x.Errcode, x.Reason, micros(r.At))
 		}
 		switch {
+		case r.Next.Final() && u.single[r.MessageID]:
+			b.q.ended(r.Next)
+			addRow(&events, finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
 		case r.Next.Final():
 			u.ended = append(u.ended, ending{r.MessageID, r.Next, r.At, attemptData(r)})
 		case r.Event:
@@ -220,8 +243,8 @@ func addRow(c *columns, e domain.Event) {
 	c.row(e.Type, e.MessageID, e.DeliveryID, micros(e.At), string(e.Data))
 }
 
-// endMessages makes messages final: those of one delivery together, the others
-// one by one.
+// endMessages makes messages final that have not ended with their delivery:
+// those of one delivery together, the others one by one.
 func (u *updates) endMessages(ctx context.Context, b *pgBatch, events *columns) error {
 	if len(u.ended) == 0 {
 		return nil
