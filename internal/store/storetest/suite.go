@@ -419,10 +419,15 @@ func reservedUnderOldFence(t *testing.T, open Opener) {
 	_, _, err = s.AcquireLane(ctx, "app:ops", "n1", time.Minute)
 	require.NoError(t, err)
 	sub = reserve(l.Fence)
+	sub.Idem = &domain.IdemKey{KeyID: "key_1", Key: "refused", CreatedAt: time.Now()}
 	_, err = s.Accept(ctx, sub)
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
 	_, err = s.FindMessage(ctx, sub.Messages[0].ID)
 	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+	sub.Deliveries[0].Fence++
+	res, err := s.Accept(ctx, sub)
+	require.NoError(t, err)
+	require.Nil(t, res.Replay, "what was refused is not remembered")
 }
 
 func recoverLane(t *testing.T, open Opener) {
