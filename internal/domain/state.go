@@ -190,3 +190,13 @@ func OutcomeOf(s State) Outcome {
 		return OutcomeWaiting
 	}
 }
+
+// badness orders outcomes for [Worse].
+var badness = []Outcome{
+	OutcomeAccepted, OutcomeMerged, OutcomeCancelled, OutcomeExpired, OutcomeFailed, OutcomeUncertain, OutcomeWaiting, OutcomeUnlicensed, OutcomeInvalid,
+}
+
+// Worse reports whether a stands for both when a recipient's message went out
+// in several pieces that came to a and b: it is the more alarming one; while one
+// waits the recipient waits, unless WeCom has refused the address.
+func Worse(a, b Outcome) bool { return slices.Index(badness, a) > slices.Index(badness, b) }

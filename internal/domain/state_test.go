@@ -247,3 +247,16 @@ func TestRateReason(t *testing.T) {
 		require.Equal(t, want, domain.RateReason(lane), lane)
 	}
 }
+
+func TestWorse(t *testing.T) {
+	t.Parallel()
+	order := []domain.Outcome{
+		domain.OutcomeAccepted, domain.OutcomeMerged, domain.OutcomeCancelled, domain.OutcomeExpired, domain.OutcomeFailed,
+		domain.OutcomeUncertain, domain.OutcomeWaiting, domain.OutcomeUnlicensed, domain.OutcomeInvalid,
+	}
+	for i, a := range order {
+		for j, b := range order {
+			require.Equal(t, i > j, domain.Worse(a, b), "%s and %s", a, b)
+		}
+	}
+}

@@ -151,6 +151,11 @@ func (s *Store) views(ctx context.Context, q querier, messages []domain.Message,
 	}
 	for i := range views {
 		complete(&views[i], special[views[i].Message.ID])
+		if some, all := spoiled(&views[i]); some && !all {
+			if err := s.recount(ctx, q, &views[i]); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return views, s.countMerged(ctx, q, views, index)
 }
@@ -211,8 +216,9 @@ func complete(v *domain.MessageView, special []spoken) {
 	for i := range v.Deliveries {
 		d := &v.Deliveries[i].Delivery
 		states[i] = d.State
-		// The further parts of a long text reach the recipients of the first,
-		// who are counted there.
+		if d.Handling.Part > 1 {
+			continue // its recipients are counted at the first piece
+		}
 		quiet[d.ID] = min(d.Recipients, v.Message.Recipients-named)
 		named += quiet[d.ID]
 	}
@@ -220,6 +226,7 @@ func complete(v *domain.MessageView, special []spoken) {
 		v.State = domain.Combine(states)
 		endedSince(v)
 	}
+	some, all := spoiled(v)
 	v.Counts.Total = v.Message.Recipients
 	for _, x := range special {
 		quiet[x.deliveryID] -= x.n
@@ -229,7 +236,11 @@ func complete(v *domain.MessageView, special []spoken) {
 	for i := range v.Deliveries {
 		d := &v.Deliveries[i].Delivery
 		n := max(quiet[d.ID], 0)
-		tally(&v.Counts, domain.OutcomeOf(d.State), n)
+		outcome := domain.OutcomeOf(d.State)
+		if some && all {
+			outcome = worst(v.Deliveries)
+		}
+		tally(&v.Counts, outcome, n)
 		rest -= n
 		if d.State != domain.StateQueued && d.State != domain.StateScheduled {
 			continue
@@ -278,6 +289,16 @@ func (s *Store) ListRecipients(ctx context.Context, messageID string, limit int,
 	})
 	if err != nil {
 		return nil, "", s.readError("list recipients", err)
+	}
+	worse, err := s.pieces(ctx, q, messageID)
+	if err != nil {
+		return nil, "", s.readError("list recipients", err)
+	}
+	for i := range page {
+		x := &page[i]
+		if p, known := worse[[2]string{string(x.Kind), keys[i]}]; known && domain.Worse(p.outcome, x.Outcome) {
+			x.Outcome, x.Errcode, x.Reason, x.At = p.outcome, p.errcode, p.reason, moment(p.done)
+		}
 	}
 	if len(page) == 0 && cursor == "" {
 		var one int

@@ -28,6 +28,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Drop", drop},
 		{"Hasten", hasten},
 		{"Merge", merge},
+		{"PiecesOfAText", piecesOfAText},
 		{"DigestWindows", digestWindows},
 		{"Carried", carried},
 		{"Split", splitDelivery},
