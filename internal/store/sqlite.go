@@ -20,10 +20,15 @@ import (
 )
 
 const (
-	busyTimeout    = 5000 // milliseconds
-	readConns      = 8
-	cacheKiB       = 16 << 10
-	checkpointRows = 16384 // rows written between two checkpoints: a log of some 30 MB
+	busyTimeout = 5000 // milliseconds
+	readConns   = 8
+	cacheKiB    = 16 << 10
+	// The log is copied into the database when it has so many pages (32 MiB).
+	// How many a commit adds depends on what else is in it, from a third of a
+	// page for each row of a large one to ten, so the log itself is asked, but
+	// not after each commit.
+	checkpointPages = 8192
+	askLogEvery     = 256 // rows and commits
 )
 
 // sqliteEngine is the embedded database: one connection that writes, a few
@@ -37,7 +42,7 @@ type sqliteEngine struct {
 	pool    *sqliteQuerier
 	tx      *sqliteQuerier
 	batch   sqliteBatch
-	rows    int // written since the last checkpoint
+	written int // rows and commits since the log was asked for its length
 }
 
 func openSQLite(ctx context.Context, path string, log *slog.Logger) (e *sqliteEngine, err error) {
@@ -221,7 +226,7 @@ func (e *sqliteEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 			_, _ = e.tx.exec(ctx, `ROLLBACK`) // some errors have ended the transaction already
 			return nil, err
 		}
-		e.rows += o.rows
+		e.written += o.rows
 	}
 	if err := b.flush(ctx); err != nil {
 		_, _ = e.tx.exec(ctx, `ROLLBACK`)
@@ -231,28 +236,38 @@ func (e *sqliteEngine) apply(ctx context.Context, ops []*op) (ends, error) {
 		_, _ = e.tx.exec(ctx, `ROLLBACK`)
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	if e.rows >= checkpointRows {
-		e.rows = 0
-		if err := e.checkpoint(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
+	if e.written++; e.written >= askLogEvery {
+		e.written = 0
+		if err := e.shortenLog(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return e.tx.ends, nil
 }
 
-// checkpoint copies the log into the database. Only an error that means a lost
-// write matters: the batch itself is already durable.
-func (e *sqliteEngine) checkpoint(ctx context.Context, pragma string) error {
-	var busy, frames, copied int64
-	_, err := queryRow(ctx, e.tx, pragma, nil, &busy, &frames, &copied)
+// shortenLog makes a checkpoint when the log is long.
+func (e *sqliteEngine) shortenLog(ctx context.Context) error {
+	pages, err := e.checkpoint(ctx, `PRAGMA wal_checkpoint(NOOP)`)
+	if err == nil && pages >= checkpointPages {
+		_, err = e.checkpoint(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	}
+	return err
+}
+
+// checkpoint copies the log into the database, or, as NOOP, tells its length
+// in pages only. Only an error that means a lost write matters: the batch
+// itself is already durable.
+func (e *sqliteEngine) checkpoint(ctx context.Context, pragma string) (pages int64, err error) {
+	var busy, copied int64
+	_, err = queryRow(ctx, e.tx, pragma, nil, &busy, &pages, &copied)
 	if err == nil {
-		return nil
+		return pages, nil
 	}
 	if _, fatal := e.problem(err); fatal {
-		return fmt.Errorf("checkpoint: %w", err)
+		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
 	e.log.Warn("checkpoint not done", "error", err)
-	return nil
+	return 0, nil
 }
 
 func (e *sqliteEngine) problem(err error) (*domain.Error, bool) {
@@ -279,7 +294,8 @@ func (e *sqliteEngine) close() error {
 	var errs []error
 	if e.conn != nil {
 		if e.tx != nil {
-			errs = append(errs, e.checkpoint(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`)) //nolint:forbidigo // the process is ending
+			_, err := e.checkpoint(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`) //nolint:forbidigo // the process is ending
+			errs = append(errs, err)
 		}
 		errs = append(errs, e.tx.close(), e.conn.Close())
 	}
