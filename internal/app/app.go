@@ -215,6 +215,9 @@ func (a *App) Stop(ctx context.Context) error {
 	return a.engine.Stop(ctx)
 }
 
+// pruneRows is how many rows of a kind are removed in one transaction.
+const pruneRows = 1000
+
 // prune removes what has served its time, a little at a time.
 func (a *App) prune(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Minute)
@@ -224,8 +227,11 @@ func (a *App) prune(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := a.store.Prune(ctx, time.Now().Add(-48*time.Hour), 10_000); err != nil && ctx.Err() == nil {
-				a.log.Warn("old rows not removed", "error", err)
+			for more := true; more; { // as much as a busy gateway adds meanwhile
+				var err error
+				if more, err = a.store.Prune(ctx, time.Now().Add(-48*time.Hour), pruneRows); err != nil && ctx.Err() == nil {
+					a.log.Warn("old rows not removed", "error", err)
+				}
 			}
 		}
 	}

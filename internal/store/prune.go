@@ -10,11 +10,12 @@ const (
 )
 
 // Prune removes idempotency keys from before a moment, events from 30 days
-// before it, and expired uploads and media ids, and
-// windows of digests that are over; at most limit rows of each
-// kind, so that it never holds the writer up for long. Files stay.
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) error {
+// before it, expired uploads and media ids, and windows of digests that are
+// over; at most limit rows of each kind, so that it never holds the writer up
+// for long. It reports whether there may be more of them. Files stay.
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (more bool, err error) {
 	now := time.Now()
+	limit = max(limit, 1)
 	for _, step := range []struct {
 		query string
 		until time.Time
@@ -26,13 +27,15 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) error {
 		{`DELETE FROM wecom_media WHERE (scope, sha256, type) IN
 			(SELECT scope, sha256, type FROM wecom_media WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)`, now},
 	} {
-		err := s.do(ctx, func(ctx context.Context, q querier) error {
-			_, err := q.exec(ctx, step.query, step.until.UnixMicro(), max(limit, 1))
+		var removed int64
+		err := s.do(ctx, func(ctx context.Context, q querier) (err error) {
+			removed, err = q.exec(ctx, step.query, step.until.UnixMicro(), limit)
 			return err
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
+		more = more || removed >= int64(limit)
 	}
-	return nil
+	return more, nil
 }

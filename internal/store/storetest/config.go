@@ -311,14 +311,18 @@ func laneStats(t *testing.T, open Opener) {
 func prune(t *testing.T, open Opener) {
 	ctx := t.Context()
 	s := open(t, "n1")
-	for i, age := range []time.Duration{72 * time.Hour, time.Hour} {
+	for i, age := range []time.Duration{72 * time.Hour, 71 * time.Hour, 70 * time.Hour, time.Hour} {
 		sub := Submission("ops", "a")
 		sub.Idem = &domain.IdemKey{KeyID: "k", Key: fmt.Sprint(i), CreatedAt: time.Now().Add(-age)}
 		_, err := s.Accept(ctx, sub)
 		require.NoError(t, err)
 	}
-	require.NoError(t, s.Prune(ctx, time.Now().Add(-48*time.Hour), 100))
-	for i, replay := range []bool{false, true} {
+	for _, want := range []bool{true, false, false} { // three old ones, two at a time
+		more, err := s.Prune(ctx, time.Now().Add(-48*time.Hour), 2)
+		require.NoError(t, err)
+		require.Equal(t, want, more)
+	}
+	for i, replay := range []bool{false, false, false, true} {
 		sub := Submission("ops", "a")
 		sub.Idem = &domain.IdemKey{KeyID: "k", Key: fmt.Sprint(i), CreatedAt: time.Now()}
 		res, err := s.Accept(ctx, sub)

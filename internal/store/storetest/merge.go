@@ -219,7 +219,8 @@ func digestWindows(t *testing.T, open Opener) {
 	x.Window = b
 	require.NoError(t, s.Merge(ctx, x))
 	require.Equal(t, []domain.DigestWindow{b, a}, kept(now), "in the same commit")
-	require.NoError(t, s.Prune(ctx, now.Add(-48*time.Hour), 100))
+	_, err = s.Prune(ctx, now.Add(-48*time.Hour), 100)
+	require.NoError(t, err)
 	require.Len(t, kept(now.Add(-time.Minute)), 2, "what is over goes")
 }
 
