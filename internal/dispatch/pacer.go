@@ -35,6 +35,7 @@ type pacer struct {
 	allowed allowance // of the corp's person-times
 	seed    maphash.Seed
 	recent  map[uint64]time.Time // body → the end of its duplicate window
+	search  int                  // how many of them make a search for those that have ended worth it
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
 	trouble trouble

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"hash/maphash"
+	"maps"
 	"time"
 
 	"hongyan/internal/domain"
@@ -9,9 +10,13 @@ import (
 )
 
 // recentBound is how many sent bodies a lane remembers for telling an honest
-// repeat from a retry. Over it the memory starts anew and, for one window,
-// messages go without the duplicate check: a rare twin is better than a loss.
-const recentBound = 1 << 20
+// repeat from a retry: those whose windows run, and at most as many again. Over
+// it the memory starts anew and, for one window, messages go without the
+// duplicate check: a rare twin is better than a loss.
+const (
+	recentBound = 1 << 20
+	recentLeast = 1 << 10 // fewer are not worth a search for what has ended
+)
 
 // A request that is repeated under its Idempotency-Key books a slot before it
 // is known to be a repeat. Until that is known, the true one waits: it would
@@ -32,10 +37,7 @@ const longestDup = 4 * time.Hour
 // It reports whether d is the first with them.
 func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
 	window := time.Duration(max(d.DupWindow, 0)) * time.Second
-	if len(p.recent) >= recentBound {
-		clear(p.recent)
-		p.blind = now.Add(longestDup)
-	}
+	p.forget(now)
 	until := p.recent[h]
 	if end := now.Add(window); end.After(until) {
 		p.recent[h] = end
@@ -52,6 +54,20 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 	}
 	d.DupInterval, d.DupUntil = d.DupWindow, now.Add(window)
 	return true
+}
+
+// forget drops the bodies whose windows have ended, each time there are twice as
+// many as were left by the last search.
+func (p *pacer) forget(now time.Time) {
+	if len(p.recent) < p.search {
+		return
+	}
+	maps.DeleteFunc(p.recent, func(_ uint64, until time.Time) bool { return !now.Before(until) })
+	if len(p.recent) >= recentBound/2 {
+		clear(p.recent)
+		p.blind = now.Add(longestDup)
+	}
+	p.search = max(2*len(p.recent), recentLeast)
 }
 
 // begun notes that a call is about to be made: it was committed.

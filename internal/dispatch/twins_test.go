@@ -56,3 +56,25 @@ func TestTwins(t *testing.T) {
 	now = now.Add(twinsFor)
 	require.True(t, admits(p, first("x"), false), "it does not wait for ever")
 }
+
+// What a lane remembers of sent bodies is bounded by what is in its window, not
+// by how long the lane has worked.
+func TestTwinsAreForgotten(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := New(Config{}).newPacer("app:ops", domain.App{})
+	send := func(h uint64) *domain.Delivery {
+		d := first("x")
+		p.duplicateCheck(d, h, now)
+		return d
+	}
+	const window, each = 1800, 1000 // a message every second
+	for h := range uint64(100 * each) {
+		now = now.Add(time.Second)
+		require.Equal(t, window, send(h).DupInterval)
+		require.LessOrEqual(t, len(p.recent), 2*window+1)
+	}
+	require.Zero(t, p.blind)
+	require.Zero(t, send(100*each-window/2).DupInterval, "what is in its window is known")
+	require.Equal(t, window, send(100*each-2*window).DupInterval)
+}
