@@ -116,6 +116,10 @@ func TestR30_FaultMatrix(t *testing.T) {
 			},
 		},
 		{row: "19 all invalid", request: to("nobody", "noone"), class: "recipient", last: "recipient", tries: 1, counted: 1, state: domain.StateFailed},
+		{
+			row: "19 all invalid after a lost answer", with: []sandbox.Fault{{Drop: sandbox.Reset, When: sandbox.After, Next: 1}, {Errcode: 81013, Next: 1}},
+			class: ambiguous, last: "recipient", tries: 2, counted: 2, state: domain.StateUncertain, taken: 1,
+		},
 		permanent(40008), permanent(40058), permanent(44004), permanent(45002), permanent(45008),
 		{row: "21 media id died early", with: errcode(40007, 1), request: picture, tries: 1, counted: 1, state: sent, taken: 1, check: func(t *testing.T, b *bubble, _ *node, _ domain.MessageView) {
 			require.EqualValues(t, 2, b.wecom.Counts().ByOp[sandbox.OpUpload], "uploaded again")

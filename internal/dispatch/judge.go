@@ -136,15 +136,12 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		retry(domain.WaitAppBlocked, d.DueAt, false)
 		until := s.health.Block(app.Key, e, now)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}
-	case wecom.ClassRecipient:
-		r.Next = domain.StateFailed
-		if e.Result != nil {
-			r.Rejected = rejected(*e.Result)
-		}
-	default: // payload, content, media, state: permanent for this message
+	default: // recipient, payload, content, media, state: permanent for this message
 		r.Next = domain.StateFailed
 		if d.InDoubt() { // a refusal of bytes that WeCom may have got before says nothing of that
 			r.Next = domain.StateUncertain
+		} else if e.Result != nil {
+			r.Rejected = rejected(*e.Result)
 		}
 	}
 	s.answered(d, app)
