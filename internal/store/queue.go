@@ -112,11 +112,13 @@ func (s *Store) Settle(ctx context.Context, settlements []domain.Settlement) (ap
 }
 
 // Cancel ends every open delivery of a message that is not being sent and
-// returns how many. It fails with domain.CodeNotFound, and with
+// returns how many. One that WeCom may have from an earlier attempt ends as
+// uncertain: it cannot be taken back. It fails with domain.CodeNotFound, and with
 // domain.CodeConflict when all are final already.
 func (s *Store) Cancel(ctx context.Context, messageID string) (n int, err error) {
 	const (
-		update = `UPDATE deliveries SET state = 'cancelled', finished_at = $1, wait_reason = ''
+		update = `UPDATE deliveries SET finished_at = $1, wait_reason = '',
+				state = CASE WHEN failed_class IN ('ambiguous', 'released') THEN 'uncertain' ELSE 'cancelled' END
 			WHERE message_id = $2 AND state IN ('queued', 'scheduled')`
 		find = `SELECT state FROM messages WHERE id = $1`
 	)

@@ -23,6 +23,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"ManyDeliveries", manyDeliveries},
 		{"Settle", settle},
 		{"Cancel", cancel},
+		{"CancelInDoubt", cancelInDoubt},
 		{"Waits", waits},
 		{"Release", release},
 		{"Drop", drop},

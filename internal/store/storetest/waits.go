@@ -45,3 +45,14 @@ func waits(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{true}, ok)
 }
+
+// cancelInDoubt takes back what WeCom may have: nobody can say that it was.
+func cancelInDoubt(t *testing.T, open Opener) {
+	s, sub := heldDelivery(t, open)
+	n, err := s.Cancel(t.Context(), sub.Messages[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	v, err := s.FindMessage(t.Context(), sub.Messages[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, domain.StateUncertain, v.State)
+}
