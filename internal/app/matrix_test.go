@@ -135,9 +135,13 @@ func TestR30_FaultMatrix(t *testing.T) {
 		{row: "22 slow", with: once(sandbox.Fault{Latency: sandbox.Duration(30 * time.Second)}), class: ambiguous, tries: 2, counted: 2, state: sent, taken: 1, check: repeated},
 		{row: "23 empty answer", with: once(sandbox.Fault{Empty: true, When: sandbox.After}), class: ambiguous, tries: 2, counted: 2, state: sent, taken: 1, check: repeated},
 		{row: "23 captive portal", with: once(sandbox.Fault{HTML: true}), class: ambiguous, tries: 2, counted: 2, state: sent, taken: 1, check: repeated},
+		redirected("24 redirect", ""), redirected("24 redirect of the token", sandbox.OpGetToken), redirected("24 redirect of the message", sandbox.OpSend),
 		{
-			row: "24 redirect", with: []sandbox.Fault{{HTTPStatus: 302, Location: "http://elsewhere.bubble/cgi-bin/message/send"}}, mend: 20 * time.Second,
-			class: notSent, state: sent, wait: domain.WaitBackoff, taken: 1, check: alerted,
+			row: "24 redirect once", with: once(sandbox.Fault{HTTPStatus: 302, Location: "http://elsewhere.bubble/"}), class: notSent, tries: 2, counted: 1,
+			state: sent, wait: domain.WaitBackoff, taken: 1, check: func(t *testing.T, b *bubble, n *node, v domain.MessageView) {
+				alerted(t, b, n, v)
+				require.Zero(t, b.logs.count("app is blocked"), "that may be chance")
+			},
 		},
 	} {
 		t.Run(f.row, func(t *testing.T) {
@@ -207,11 +211,7 @@ func blocked(row string, code int, op, cause string) fault {
 		check: func(t *testing.T, b *bubble, n *node, v domain.MessageView) {
 			require.Equal(t, domain.HealthOK, n.sender.Health().Of("ops").State)
 			require.Equal(t, 1, b.logs.count("cause="+cause))
-			first := v.Deliveries[0].Attempts[0].StartedAt
-			minute := map[int]int{}
-			for _, c := range b.wecom.Calls() {
-				minute[int(c.At.Sub(first)/time.Minute)]++
-			}
+			minute := callsByMinute(b, v)
 			require.LessOrEqual(t, minute[0], 5, "calls in the first minute")
 			for i := 1; i <= 10; i++ {
 				if op != sandbox.OpGetToken || i <= 7 { // WeCom bans who shows it too many wrong secrets
@@ -220,6 +220,36 @@ func blocked(row string, code int, op, cause string) fault {
 				if code != 40001 { // there a probe is a message with each token
 					require.LessOrEqual(t, minute[i], 1, "one probe in minute %d", i)
 				}
+			}
+		},
+	}
+}
+
+// callsByMinute counts calls from the first attempt on.
+func callsByMinute(b *bubble, v domain.MessageView) map[int]int {
+	first := v.Deliveries[0].Attempts[0].StartedAt
+	minute := map[int]int{}
+	for _, c := range b.wecom.Calls() {
+		minute[int(c.At.Sub(first)/time.Minute)]++
+	}
+	return minute
+}
+
+// redirected is a row of a base URL that leads elsewhere: nothing is followed,
+// and a person is told what to mend.
+func redirected(row, op string) fault {
+	return fault{
+		row: row, with: []sandbox.Fault{{HTTPStatus: 302, Location: "http://elsewhere.bubble/cgi-bin/message/send", Match: sandbox.Match{Op: op}}},
+		mend: 10*time.Minute + 30*time.Second, wait: domain.WaitAppBlocked, state: domain.StateSent, taken: 1, class: "not_sent",
+		check: func(t *testing.T, b *bubble, n *node, v domain.MessageView) {
+			require.Equal(t, domain.HealthOK, n.sender.Health().Of("ops").State, "it heals by itself")
+			require.Equal(t, 1, b.logs.count("WeCom cannot be reached"), "at once")
+			require.Equal(t, 1, b.logs.count("cause="+domain.CauseRedirected))
+			require.Contains(t, v.Deliveries[0].Attempts[0].Errmsg, "redirects are not followed")
+			minute := callsByMinute(b, v)
+			require.LessOrEqual(t, minute[0], 4, "calls in the first minute")
+			for i := 1; i <= 10; i++ {
+				require.Equal(t, 1, minute[i], "one probe in minute %d", i)
 			}
 		},
 	}

@@ -253,3 +253,26 @@ func TestR48_NoSecretInTheFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestR30_RedirectIsExplained says in both languages what to mend, and goes on
+// when it is.
+func TestR30_RedirectIsExplained(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	require.NoError(t, w.wecom.SetFaults(sandbox.Fault{HTTPStatus: 307, Location: "http://127.0.0.1:1/elsewhere"}))
+	id := w.send(obj{"app": "ops", "type": "text", "content": obj{"content": "hello"}, "to": obj{"users": []string{"zhangsan"}}}).str("id")
+	var health obj
+	eventually(t, "the app is blocked", func() bool {
+		health = w.must("GET", "/v1/apps/ops", nil).body["health"].(obj)
+		return health["state"] == "blocked"
+	})
+	require.Equal(t, "redirected", health["cause"])
+	require.Nil(t, health["errcode"])
+	require.NotNil(t, health["next_probe_at"])
+	require.Contains(t, health["fix"], "Correct the app's base_url")
+	require.Contains(t, w.must("GET", "/v1/apps/ops", nil, "Accept-Language", "zh").body["health"].(obj)["fix"], "请更正应用的 base_url")
+	require.Equal(t, "app_blocked", w.message(id).str("wait_reason"))
+	require.NoError(t, w.wecom.SetFaults())
+	w.must("POST", "/v1/apps/ops/resume", nil)
+	w.becomes(id, "sent")
+}

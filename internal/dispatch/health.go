@@ -123,7 +123,7 @@ const (
 )
 
 func nextProbe(e *wecom.Error, since, now time.Time) time.Time {
-	if e.Op == "gettoken" && now.Sub(since) >= secretPatience {
+	if e.Op == "gettoken" && !isRedirect(e) && now.Sub(since) >= secretPatience {
 		return now.Add(secretEvery)
 	}
 	return now.Add(probeEvery)
@@ -180,7 +180,16 @@ var causes = map[int]string{
 	301007: "corp_unavailable", 43012: "no_callback_url",
 }
 
+// isRedirect reports whether something answered with a redirect. WeCom never
+// does, and none is followed: the call carries a secret.
+func isRedirect(e *wecom.Error) bool {
+	return e.Class == wecom.ClassNotSent && e.HTTPStatus >= 300 && e.HTTPStatus < 400
+}
+
 func cause(e *wecom.Error) string {
+	if isRedirect(e) {
+		return domain.CauseRedirected
+	}
 	if c, ok := causes[e.Code]; ok {
 		return c
 	}

@@ -116,6 +116,10 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		if news && !errors.Is(e, errContested) { // also a certificate that is not WeCom's, a redirect, a proxy that wants a password
 			s.cfg.Logger.Warn("WeCom cannot be reached", "app", app.Key, "error", e)
 		}
+		if isRedirect(e) && (p.redirected(d.StartedAt, now) || s.health.Of(app.Key).Cause == domain.CauseRedirected) {
+			retry(domain.WaitAppBlocked, d.DueAt, false)
+			return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: s.health.Block(app.Key, e, now)}}
+		}
 		retry(domain.WaitBackoff, d.DueAt, false)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitBackoff, Until: now.Add(jitter(wait))}}
 	case wecom.ClassAmbiguous:

@@ -17,14 +17,18 @@ const (
 	// after: a lost answer is a message's bad luck, several in a row are
 	// WeCom's trouble, and every further call leaves one more message in doubt.
 	fogPatience = 3
-	fogFirst    = time.Second
-	fogMost     = 30 * time.Second
+	// movedPatience is after how many redirects in a row somebody must look at
+	// the app's base URL: one may come from a proxy that is being set up.
+	movedPatience = 3
+	fogFirst      = time.Second
+	fogMost       = 30 * time.Second
 )
 
 // trouble counts, for a lane, the failures in a row that no message is to
 // blame for. Not safe for concurrent use.
 type trouble struct {
 	down  streak // WeCom could not be reached
+	moved streak // something answered with a redirect instead
 	fog   streak // no clear answer: ambiguous, −1
 	quota streak // 45009
 }
@@ -76,6 +80,7 @@ func (p *pacer) answered(began time.Time) (back bool) {
 	defer p.mu.Unlock()
 	p.trouble.quota.end(began)
 	p.trouble.fog.end(began)
+	p.trouble.moved.end(began)
 	return p.trouble.down.end(began) > 0
 }
 
@@ -86,6 +91,13 @@ func (p *pacer) unreachable(began, now time.Time) (wait time.Duration, news bool
 	before := p.trouble.down.n
 	n := p.trouble.down.step(began, now)
 	return grown(notSentFirst, n-1, notSentMost), before == 0
+}
+
+// redirected counts redirects and reports whether they are more than chance.
+func (p *pacer) redirected(began, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trouble.moved.step(began, now) >= movedPatience
 }
 
 // unclear returns how long to leave WeCom alone after an attempt without a

@@ -141,12 +141,16 @@ const (
 	HealthPaused  HealthState = "paused"  // a person stopped it
 )
 
+// CauseRedirected is the cause of an app whose base URL or proxy leads to
+// something that answers with redirects.
+const CauseRedirected = "redirected"
+
 // AppHealth is what is known of an app's ability to send. The zero value of
 // State means ok.
 type AppHealth struct {
 	App         string
 	State       HealthState
-	Cause       string // untrusted_ip, bad_secret, app_disabled, wrong_agent, no_privilege, config
+	Cause       string // untrusted_ip, bad_secret, app_disabled, wrong_agent, no_privilege, redirected, config
 	Errcode     int
 	SeenIP      string // the caller IP that WeCom printed
 	Since       time.Time

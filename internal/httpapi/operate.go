@@ -34,6 +34,11 @@ func healthView(h domain.AppHealth, lang i18n.Lang) Health {
 	switch {
 	case h.State == domain.HealthPaused:
 		out.Fix = orNil(i18n.Pair{EN: "A person paused it; POST /v1/apps/" + h.App + "/resume lets it go on.", ZH: "已被人工暂停；POST /v1/apps/" + h.App + "/resume 可恢复。"}.In(lang))
+	case h.State == domain.HealthBlocked && h.Cause == domain.CauseRedirected:
+		out.Fix = orNil(i18n.Pair{
+			EN: "What answers at base_url sends redirects, which WeCom never does and the gateway does not follow. Correct the app's base_url or proxy, or what stands between; the gateway tries once a minute.",
+			ZH: "base_url 处返回的是重定向；企业微信不会这样应答，网关也不会跟随。请更正应用的 base_url 或 proxy，或检查中间的代理；网关每分钟会重试一次。",
+		}.In(lang))
 	case h.State == domain.HealthBlocked:
 		if e, ok := wecom.Lookup(h.Errcode); ok && h.Errcode != 0 {
 			fix := e.EN.Fix
