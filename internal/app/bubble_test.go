@@ -241,7 +241,8 @@ func (b *bubble) drained(limit time.Duration) {
 // gate stands between a node and the database: closed, the node is dead.
 type gate struct {
 	*store.Store
-	dead atomic.Bool
+	dead    atomic.Bool
+	reports atomic.Int64 // of lanes that were stored
 	// doubtful is how many of the next commits happen and are reported as failed.
 	doubtful atomic.Int64
 	// broken is how many of the next deferrals, settlements and splits fail.
@@ -385,6 +386,14 @@ func (g *gate) HandOver(ctx context.Context, key, node string, fence int64, to s
 		return false, err
 	}
 	return g.Store.HandOver(ctx, key, node, fence, to, lease)
+}
+
+func (g *gate) SetLaneStatus(ctx context.Context, node string, status map[string]string) error {
+	if err := g.pass(); err != nil {
+		return err
+	}
+	g.reports.Add(int64(len(status)))
+	return g.Store.SetLaneStatus(ctx, node, status)
 }
 
 func (g *gate) Leaving(ctx context.Context, node string) error {

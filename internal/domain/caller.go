@@ -134,7 +134,7 @@ type LaneStatus struct {
 // each limit is used, who waits, why the lane stands still. Other nodes see it
 // a few seconds late.
 type LaneReport struct {
-	At          time.Time   `json:"at"`
+	At          time.Time   `json:"at"`                     // when its owner first said so
 	InFlight    int         `json:"in_flight"`              // calls going on
 	Concurrency int         `json:"concurrency"`            // calls that may go on
 	Parked      int         `json:"parked,omitempty"`       // deliveries that wait for a member's budget

@@ -285,7 +285,7 @@ func (e *Engine) Report(key string) (domain.LaneReport, bool) {
 	if l == nil {
 		return domain.LaneReport{}, false
 	}
-	return l.report(time.Now()), true
+	return l.report(), true
 }
 
 // Owns reports whether this node has the lane.

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type Lane struct {
 	doubted time.Time // the last time that a commit was in doubt
 	doubt   time.Time // when to look for intents whose commit was in doubt; zero: none was
 	swept   time.Time // last look for expired deliveries while paused
+	told    string    // what the table says of the lane, but for the time
 }
 
 func newLane(key string, e *Engine) *Lane {
@@ -129,6 +131,7 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now = time.Now() // under the lock, as in pick
 	if l.rescan || l.queue.n > 0 || l.queue.spilled() || !l.openLocked(now) || l.stopping() {
 		return false
 	}
@@ -262,9 +265,12 @@ func (l *Lane) setPause(p Pause) {
 	l.poke()
 }
 
-// report is what only the owner knows.
-func (l *Lane) report(now time.Time) domain.LaneReport {
+// report is what only the owner knows, as of one moment: it has what was booked
+// before and nothing of what is booked later.
+func (l *Lane) report() domain.LaneReport {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
 	r := domain.LaneReport{At: now.UTC(), InFlight: l.flying, Concurrency: l.width.Now(), Parked: l.room.Len()}
 	for _, x := range l.room.Longest(hotMembers) {
 		r.Hot = append(r.Hot, domain.HotMember{ID: x.Member, Waiting: x.Waiting, Next: x.Next.UTC()})
@@ -272,9 +278,29 @@ func (l *Lane) report(now time.Time) domain.LaneReport {
 	if l.pausedLocked(now) {
 		r.PauseReason, r.PausedUntil = l.pause.Reason, l.pause.Until
 	}
-	l.mu.Unlock()
 	l.e.sender.Report(l.key, now, &r)
 	return r
+}
+
+// news returns a report for the table when it says something new, and what it
+// says but for the time.
+func (l *Lane) news() (text, said string) {
+	r := l.report()
+	at := r.At
+	r.At = time.Time{}
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return "", ""
+	}
+	l.mu.Lock()
+	known := l.told == string(plain)
+	l.mu.Unlock()
+	if known {
+		return "", ""
+	}
+	r.At = at
+	b, _ := json.Marshal(r) // as just now
+	return string(b), string(plain)
 }
 
 const hotMembers = 10

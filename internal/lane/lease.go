@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -190,21 +189,26 @@ func (e *Engine) take(ctx context.Context, key string) error {
 	return nil
 }
 
-// publish stores what only this node knows of its lanes, for the others.
+// publish stores what only this node knows of its lanes, for the others and for
+// the next owner, where that has changed.
 func (e *Engine) publish(ctx context.Context) {
-	status := map[string]string{}
+	status, said := map[string]string{}, map[*Lane]string{}
 	for _, l := range e.mine() {
 		if len(status) >= statusBound {
 			break
 		}
-		b, err := json.Marshal(l.report(time.Now()))
-		if err != nil {
-			continue
+		if text, plain := l.news(); text != "" {
+			status[l.key], said[l] = text, plain
 		}
-		status[l.key] = string(b)
 	}
 	if err := e.store.SetLaneStatus(ctx, e.cfg.Node, status); err != nil {
 		e.cfg.Logger.Warn("lane status not stored", "error", err)
+		return
+	}
+	for l, plain := range said {
+		l.mu.Lock()
+		l.told = plain
+		l.mu.Unlock()
 	}
 }
 

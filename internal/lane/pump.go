@@ -108,7 +108,7 @@ func (l *Lane) turn() bool {
 	if !ok {
 		return false
 	}
-	b := l.pick(now, roused)
+	b := l.pick(roused)
 	b.expired = append(b.expired, over...)
 	ctx := l.e.ctx
 	if !l.putAside(ctx, &b) {
@@ -190,10 +190,13 @@ func (l *Lane) retryLater(now time.Time) {
 
 // pick decides about what is due: first about those roused from their lines,
 // where they are not less urgent than what stands in the queue.
-func (l *Lane) pick(now time.Time, roused []domain.Delivery) batch {
+func (l *Lane) pick(roused []domain.Delivery) batch {
 	var b batch
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Not the turn's time, and under the lock: a report made meanwhile must have
+	// all that was booked before it.
+	now := time.Now()
 	if l.pausedLocked(now) {
 		if now.Sub(l.swept) >= sweepEvery { // not at every arrival
 			l.sweepLocked(now, &b)

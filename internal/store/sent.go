@@ -45,10 +45,11 @@ func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell
 }
 
 // SentPersons sums the recipients of the calls of a lane that WeCom took or
-// may have taken since a moment.
+// may have taken and that were booked since a moment: a call's intent is written
+// between its booking and its begin.
 func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time) (n int64, err error) {
 	const query = `SELECT coalesce(sum(d.recipients), 0) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-		WHERE a.lane = $1 AND a.started_at >= $2 AND a.class IN ('ok', 'ambiguous')`
+		WHERE a.lane = $1 AND a.started_at >= $2 AND (a.n < d.tries OR d.started_at >= $2) AND a.class IN ('ok', 'ambiguous')`
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	_, err = queryRow(ctx, q, query, []any{lane, micros(since)}, &n)

@@ -1,0 +1,106 @@
+package app_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/internal/domain"
+	"hongyan/sandbox"
+)
+
+// TestR24_ReportsOnlyNews: a lane that has nothing new to say is not written to
+// the table at every heartbeat.
+func TestR24_ReportsOnlyNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Accounts = 1 })
+		n.scene(t, "calm", domain.Policy{})
+		n.submit(t, request("calm", "one", "load-1"))
+		time.Sleep(2 * time.Hour) // the member's windows are empty again
+		quiet := n.gate.reports.Load()
+		require.Positive(t, quiet, "it said what it had to say")
+		require.Less(t, quiet, int64(10), "and not at each of 2400 heartbeats")
+		time.Sleep(time.Hour + time.Second) // between two heartbeats
+		require.Equal(t, quiet, n.gate.reports.Load())
+
+		n.submit(t, request("calm", "two", "load-1"))
+		time.Sleep(10 * time.Second)
+		require.Equal(t, quiet+1, n.gate.reports.Load())
+		said := func() string {
+			stats, err := b.store.LaneStats(t.Context())
+			require.NoError(t, err)
+			return stats[0].Status
+		}
+		require.Contains(t, said(), `"used":2,"limit":200`)
+		_, err := n.operator.Pause(t.Context(), "ops", "")
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		require.Contains(t, said(), `"pause_reason":"app_paused"`)
+
+		time.Sleep(30 * time.Minute)
+		b.kill(n)
+		next := b.start("n2")
+		next.submit(t, request("calm", "three", "load-1"))
+		time.Sleep(30 * time.Second)
+		require.EqualValues(t, 3, used(t, next), "what an old report says still counts")
+	})
+}
+
+// TestR26_NothingIsForgottenAtATakeOver kills the owner of a lane that began its
+// turn before its last report and booked a call after it.
+func TestR26_NothingIsForgottenAtATakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Accounts = 1 })
+		n.scene(t, "calm", domain.Policy{})
+		n.submit(t, request("calm", "one", "load-1"))
+		b.drained(time.Second)
+		_, err := n.operator.Pause(t.Context(), "ops", "")
+		require.NoError(t, err)
+		time.Sleep(4 * time.Second) // a heartbeat has said that
+		n.submit(t, request("calm", "two", "load-1", "load-2", "load-3"))
+		slow := atomic.Bool{}
+		slow.Store(true)
+		n.gate.read = func() {
+			if slow.Load() {
+				time.Sleep(3500 * time.Millisecond)
+			}
+		}
+		said := n.gate.reports.Load()
+		n.engine.Wake(t.Context(), "app:ops")
+		_, err = n.operator.Resume(t.Context(), "ops", "")
+		require.NoError(t, err)
+		for b.wecom.Counts().Send < 2 { // it has it, the gateway has no answer yet
+			time.Sleep(time.Millisecond)
+		}
+		require.Greater(t, n.gate.reports.Load(), said, "a report came in between")
+		b.kill(n)
+		slow.Store(false)
+
+		next := b.start("n2")
+		b.drained(time.Minute)
+		require.EqualValues(t, 1+3+3, used(t, next), "the call that was cut off, and its repeat")
+	})
+}
+
+// used is what a node believes of the day's quota.
+func used(t *testing.T, n *node) int64 {
+	t.Helper()
+	r, ok := n.engine.Report("app:ops")
+	require.True(t, ok, "it owns the lane")
+	for _, u := range r.Used {
+		if u.Name == "app_day" {
+			return u.Used
+		}
+	}
+	t.Fatal("it knows of no quota")
+	return 0
+}
