@@ -35,6 +35,11 @@ SEEDS ?= 10000
 simulate: ## run seeds up to SEEDS (10000) of the simulation, from SIM_FROM; SIM_SEED=n go test … repeats one
 	SIM_SEEDS=$(SEEDS) go test ./internal/app -run R20 -timeout 6h
 
+SOAK ?= 2h
+.PHONY: soak
+soak: ## let gateways work for SOAK (2h) with faults, and compare what they need early and late
+	SOAK=$(SOAK) go test ./internal/app -run R29 -v -count=1 -timeout 48h
+
 .PHONY: lint
 lint: ## vet and golangci-lint
 	go vet ./...

@@ -1,0 +1,236 @@
+//go:build unix
+
+package app_test
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"hongyan/sandbox"
+)
+
+// soakTime is how long the load lasts: SOAK, or what a test may take.
+func soakTime(t *testing.T) time.Duration {
+	t.Helper()
+	if text := os.Getenv("SOAK"); text != "" {
+		d, err := time.ParseDuration(text)
+		require.NoError(t, err, "SOAK")
+		return d
+	}
+	if testing.Short() || raceEnabled {
+		return 5 * time.Second
+	}
+	return 20 * time.Second
+}
+
+const (
+	soakRate = 100 // steps a second, most of them a message; a slow machine makes fewer
+	soakApps = 4
+	// longSoak is from when on a soak has what takes minutes to end, and is
+	// compared closely.
+	longSoak = 10 * time.Minute
+	// walLimit is the largest write-ahead log that SQLite may leave.
+	walLimit = 64 << 20
+)
+
+// TestR29_Soak lets gateways work for a long time, with everything that callers
+// do and a WeCom of which one call in twenty goes wrong. Nothing may be lost,
+// nothing doubled but what is called uncertain, and nothing may grow that has
+// no reason to: memory, goroutines, files, connections, the database for each
+// message.
+func TestR29_Soak(t *testing.T) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		s := newSoak(t, "", "a")
+		file := filepath.Join(s.nodes[0].dir, "hongyan.db")
+		s.database = func(x *sample) {
+			x.wal = fileSize(t, file+"-wal")
+			x.database = fileSize(t, file) + x.wal
+		}
+		s.run()
+	})
+	t.Run("postgres, two nodes", func(t *testing.T) {
+		t.Parallel()
+		db := newCluster(t) // its connections and its size are ours alone
+		s := newSoak(t, db.URL(), "a", "b")
+		s.database = func(x *sample) {
+			db.query(`SELECT pg_database_size(current_database())::float8`, &x.database)
+			db.query(`SELECT count(*)::float8 FROM pg_stat_activity WHERE application_name LIKE 'hongyan%'`, &x.connections)
+		}
+		s.run()
+	})
+}
+
+// soak is one run: the gateways, their WeCom, and what callers and WeCom know.
+type soak struct {
+	t        *testing.T
+	length   time.Duration
+	wecom    *sandbox.Server
+	base     string
+	nodes    []*soakNode
+	database func(*sample) // measures it
+	traffic  *traffic
+	seen     seen
+}
+
+// soakNode is a gateway whose metrics can be read.
+type soakNode struct {
+	*world
+	p       *process
+	dir     string
+	ops     string
+	samples []sample
+}
+
+func newSoak(t *testing.T, db string, names ...string) *soak {
+	t.Helper()
+	s := &soak{t: t, length: soakTime(t), seen: newSeen()}
+	s.wecom, s.base = newWeCom(t, sandbox.Options{
+		Apps: nodeApps(soakApps), MembersPattern: regexp.MustCompile(`(load|big|picture|digest|cron)-\d+`), Accounts: -1, LedgerSize: 50_000,
+	})
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	for _, name := range names {
+		p, ops := newProcess(t, db), freeAddress(t)
+		p.env = append(p.env, "HONGYAN_NODE="+name, "HONGYAN_OPS_LISTEN="+ops, "HONGYAN_MASTER_KEY="+base64.StdEncoding.EncodeToString(key))
+		p.start()
+		s.nodes = append(s.nodes, &soakNode{
+			world: &world{t: t, wecom: s.wecom, base: s.base, url: "http://" + p.addr, key: testKey}, p: p, dir: filepath.Dir(p.log), ops: ops,
+		})
+		t.Cleanup(func() {
+			if out, _ := os.ReadFile(p.log); t.Failed() {
+				t.Logf("log of %s: %s", name, out[max(0, len(out)-4000):])
+			}
+		})
+	}
+	s.configure(s.nodes[0].world)
+	for _, n := range s.nodes {
+		soon(t, "each node knows the last thing that was saved", func() bool { return n.try("GET", "/v1/schedules/soak", nil).status == 200 })
+	}
+	return s
+}
+
+// configure saves apps, scenes and a schedule.
+func (s *soak) configure(w *world) {
+	s.t.Helper()
+	for i, app := range nodeApps(soakApps) {
+		w.must("PUT", "/v1/apps/"+appKey(i), obj{"name": app.Name, "corp_id": sandbox.DevCorpID, "agent_id": app.AgentID, "secret": app.Secret, "base_url": s.base})
+	}
+	text := obj{"type": "text", "text": obj{"content": "{{ .data.text }}"}}
+	for key, spec := range map[string]obj{
+		"alert":  soakAlert(0),
+		"digest": {"app": appKey(1), "content": text, "policy": obj{"digest": obj{"key": "{{ .data.service }}", "window": "3s"}}},
+		"once":   {"app": appKey(2), "content": text, "policy": obj{"on_uncertain": "drop", "duplicate_window": "0s"}},
+		"pay":    {"app": appKey(3), "content": text, "policy": obj{"on_uncertain": "hold", "duplicate_window": "0s"}},
+	} {
+		w.must("PUT", "/v1/scenes/"+key, spec)
+	}
+	w.must("PUT", "/v1/schedules/soak", obj{"cron": "* * * * *", "message": obj{
+		"app": appKey(0), "type": "text", "content": obj{"content": "fault number 0."}, "to": obj{"users": []string{"cron-1"}},
+	}})
+}
+
+// soakAlert is the scene that is edited while it is used.
+func soakAlert(edit int) obj {
+	return obj{
+		"app": appKey(0), "title": fmt.Sprintf("edition %d", edit),
+		"content": obj{"type": "textcard", "textcard": obj{"title": fmt.Sprintf("{{ .data.service }} %d", edit), "description": "{{ .data.text }}", "url": "https://ops.example.com/"}},
+	}
+}
+
+// run is the whole course.
+func (s *soak) run() {
+	t := s.t
+	require.NoError(t, s.wecom.SetFaults(soakFaults()...))
+	s.traffic = newTraffic(s)
+	s.traffic.start()
+	every := min(max(s.length/80, 250*time.Millisecond), 10*time.Second)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for end := time.After(s.length); ; {
+		select {
+		case <-tick.C:
+			s.sample()
+			s.look()
+			if !t.Failed() {
+				continue
+			}
+		case <-end:
+		}
+		break
+	}
+	s.traffic.halt()
+	require.False(t, t.Failed())
+	require.NoError(t, s.wecom.SetFaults())
+	s.nodes[0].must("DELETE", "/v1/schedules/soak", nil)
+	if !raceEnabled { // which needs memory of its own
+		s.flat()
+	}
+	s.drain()
+	s.look()
+	s.verify()
+}
+
+// drain waits until every message has its end.
+func (s *soak) drain() {
+	s.t.Helper()
+	open := func() bool {
+		s.traffic.release()
+		for _, state := range []string{"scheduled", "queued", "sending"} {
+			if len(s.nodes[0].must("GET", "/v1/messages?limit=1&state="+state, nil).body["items"].([]any)) > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	// A call that hangs, four -1 in a row and a pause have their times.
+	until(s.t, 15*time.Minute, "every message has its end", func() bool { return !open() })
+}
+
+// soakFaults go wrong in one call of twenty, by chance.
+func soakFaults() []sandbox.Fault {
+	faults := []sandbox.Fault{
+		{Probability: 0.004, Errcode: -1},
+		{Probability: 0.004, Errcode: 45033},
+		{Probability: 0.003, Errcode: 40058},
+		{Probability: 0.003, Errcode: 81013},
+		{Probability: 0.005, Drop: sandbox.Reset},
+		{Probability: 0.005, Drop: sandbox.Reset, When: sandbox.After},
+		{Probability: 0.001, Drop: sandbox.Hang},
+		{Probability: 0.001, Drop: sandbox.Hang, When: sandbox.After},
+		{Probability: 0.004, HTTPStatus: 502},
+		{Probability: 0.004, HTTPStatus: 504, When: sandbox.After},
+		{Probability: 0.001, HTTPStatus: 302, Location: "http://127.0.0.1:9/"},
+		{Probability: 0.004, HTML: true},
+		{Probability: 0.004, Empty: true, When: sandbox.After},
+		{Probability: 0.005, Truncate: 12},
+		{Probability: 0.05, Latency: sandbox.Duration(300 * time.Millisecond)},
+		{Probability: 0.01, Latency: sandbox.Duration(2 * time.Second), When: sandbox.After},
+	}
+	for i := range faults {
+		faults[i].Match.Op = sandbox.OpSend
+	}
+	return faults
+}
+
+// seldom are the faults that stop an app for a minute: each comes alone, one in
+// five minutes.
+func seldom() []sandbox.Fault {
+	return []sandbox.Fault{
+		{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: 45009, Next: 1},
+		{Match: sandbox.Match{Op: sandbox.OpGetToken}, HTTPStatus: 502, Next: 1},
+		{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: 60020, Next: 1},
+		{Match: sandbox.Match{Op: sandbox.OpSend}, Drop: sandbox.Reset, For: sandbox.Duration(10 * time.Second)},
+		{Match: sandbox.Match{Op: sandbox.OpGetToken}, Errcode: 40001, Next: 1},
+		{Match: sandbox.Match{Op: sandbox.OpGetToken}, Drop: sandbox.Hang, Next: 1},
+	}
+}
