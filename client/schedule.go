@@ -14,6 +14,7 @@ type Schedule struct {
 	Enabled  bool            `json:"enabled"`
 	CatchUp  string          `json:"catch_up"`
 	Message  json.RawMessage `json:"message"`   // a SendRequest
+	By       string          `json:"by"`        // id of the key that saved it last
 	NextRuns []string        `json:"next_runs"` // in the schedule's zone
 	LastRun  *ScheduleRun    `json:"last_run"`  // nil: none yet
 }

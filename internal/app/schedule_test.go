@@ -107,10 +107,19 @@ func TestScheduleLife(t *testing.T) {
 	require.Equal(t, "daily", page.body["items"].([]any)[0].(obj)["key"])
 	require.Nil(t, page.body["next_cursor"])
 
-	// A schedule whose scene is gone can be switched off, not on.
+	// What a schedule that is on needs cannot be deleted. One that is off keeps
+	// nothing, and cannot be switched on when its scene is gone.
+	kept := w.try("DELETE", "/v1/scenes/alert", nil)
+	require.Equal(t, 409, kept.status)
+	require.Equal(t, "in_use", kept.str("code"))
+	require.Equal(t, `scene "alert" is used by schedule "daily"`, kept.str("detail"))
+	kept = w.try("DELETE", "/v1/scenes/alert", nil, "Accept-Language", "zh")
+	require.Contains(t, kept.str("detail"), `正被使用：schedule "daily"`)
+	require.Contains(t, kept.str("fix"), "停用")
+	require.Equal(t, 200, w.try("PUT", "/v1/schedules/daily", plannedAlert(obj{"enabled": false})).status)
 	w.must("DELETE", "/v1/scenes/alert", nil)
 	require.Equal(t, 422, w.try("PUT", "/v1/schedules/daily", plannedAlert(nil)).status)
-	require.Equal(t, 200, w.try("PUT", "/v1/schedules/daily", plannedAlert(obj{"enabled": false})).status)
+	require.Equal(t, 200, w.try("PUT", "/v1/schedules/daily", plannedAlert(obj{"enabled": false, "name": "off"})).status)
 	gone := w.try("POST", "/v1/schedules/daily/run", nil)
 	require.Equal(t, 422, gone.status)
 	require.Equal(t, "scene_not_found", gone.str("code"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -201,7 +202,7 @@ func TestScenes(t *testing.T) {
 	require.ErrorContains(t, err, "/app")
 	_, _, err = c.PutScene(t.Context(), domain.Scene{Key: "other", Title: "bad"}, -1, "")
 	require.ErrorContains(t, err, "/title")
-	require.Equal(t, domain.CodeConflict, domain.CodeOf(c.DeleteResource(t.Context(), domain.ResourceApp, "ops", -1, "")))
+	require.Equal(t, domain.CodeInUse, domain.CodeOf(c.DeleteResource(t.Context(), domain.ResourceApp, "ops", -1, "")))
 
 	s.Title = "two"
 	_, _, err = c.PutScene(t.Context(), s, 1, "key_a")
@@ -254,4 +255,52 @@ func TestRunSeesOtherNodesAndKeepsWhatWorks(t *testing.T) {
 		cancel()
 		require.NoError(t, <-done)
 	})
+}
+
+// TestNothingIsDeletedThatIsNeeded deletes what scenes, audiences and schedules
+// name, in every way in which they can; a schedule that is off needs nothing.
+func TestNothingIsDeletedThatIsNeeded(t *testing.T) {
+	c := catalog.New(catalog.Config{
+		Store: newMemory(), CheckScene: func(domain.Scene) []domain.FieldError { return nil },
+		CheckSchedule: func(domain.Schedule) []domain.FieldError { return nil },
+	})
+	require.NoError(t, c.Refresh(t.Context()))
+	secret := map[string]string{"secret": "s"}
+	require.NoError(t, put(t, c, domain.ResourceApp, "ops", `{"corp_id":"ww1","agent_id":1}`, secret))
+	require.NoError(t, put(t, c, domain.ResourceAudience, "oncall", `{"users":["a"]}`, nil))
+	require.NoError(t, put(t, c, domain.ResourceAudience, "night", `{"users":["b"]}`, nil))
+	code := 12
+	_, _, err := c.PutScene(t.Context(), domain.Scene{Key: "alert", Code: &code}, -1, "")
+	require.NoError(t, err)
+	used := func(kind domain.ResourceKind, key string) string {
+		err := c.DeleteResource(t.Context(), kind, key, -1, "")
+		require.Equal(t, domain.CodeInUse, domain.CodeOf(err), "%s %s", kind, key)
+		return err.Error()
+	}
+	schedule := func(key, message string) {
+		require.NoError(t, put(t, c, domain.ResourceSchedule, key, `{"cron":"@daily","message":`+message+`}`, nil))
+	}
+	schedule("by-key", `{"scene":"alert"}`)
+	schedule("by-code", `{"scene":12,"to":{"audiences":["oncall"]}}`)
+	schedule("direct", `{"app":"ops","type":"text"}`)
+	schedule("only-app", `{"type":"text"}`)
+	require.Contains(t, used(domain.ResourceScene, "alert"), `schedule "by-code", schedule "by-key"`)
+	require.Contains(t, used(domain.ResourceAudience, "oncall"), `schedule "by-code"`)
+	require.Contains(t, used(domain.ResourceApp, "ops"), `schedule "direct", schedule "only-app"`)
+	require.NoError(t, put(t, c, domain.ResourceApp, "erp", `{"corp_id":"ww1","agent_id":2}`, secret))
+	require.NotContains(t, used(domain.ResourceApp, "ops"), "only-app", "there are two now")
+	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceAudience, "night", -1, ""))
+	for _, key := range []string{"by-key", "by-code", "direct", "only-app"} {
+		require.NoError(t, put(t, c, domain.ResourceSchedule, key, `{"cron":"@daily","enabled":false,"message":{"scene":"alert","app":"ops","to":{"audiences":["oncall"]}}}`, nil))
+	}
+	for i := range 12 {
+		schedule(fmt.Sprintf("s%02d", i), `{"scene":"alert"}`)
+	}
+	require.Contains(t, used(domain.ResourceScene, "alert"), `schedule "s09" and 2 more`)
+	for i := range 12 {
+		require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceSchedule, fmt.Sprintf("s%02d", i), -1, ""))
+	}
+	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceScene, "alert", -1, ""))
+	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceAudience, "oncall", -1, ""))
+	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceApp, "ops", -1, ""))
 }

@@ -2,8 +2,11 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"hongyan/internal/domain"
 )
@@ -32,15 +35,17 @@ func (c *Catalog) PutResource(ctx context.Context, r domain.Resource, ifMatch in
 	return stored, created, nil
 }
 
-// DeleteResource removes a resource. An app or audience that a live scene
-// names, or an audience that another audience holds, stays: CodeConflict.
+// DeleteResource removes a resource. What a live scene, another audience or a
+// schedule that is on needs stays: CodeInUse, which names them.
 func (c *Catalog) DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64, _ string) error {
 	live := c.live.Load()
 	if _, ok := live.resources[kind][key]; !ok {
 		return notFound(kind, key)
 	}
-	if user := live.userOf(kind, key); user != "" {
-		return domain.Errorf(domain.CodeConflict, "%s %q is used by %s", kind, key, user)
+	if users := live.usersOf(kind, key); len(users) > 0 {
+		e := domain.Errorf(domain.CodeInUse, "%s %q is used by %s", kind, key, some(users))
+		e.Args = []any{fmt.Sprintf("%s %q", kind, key), some(users)}
+		return e
 	}
 	if err := c.cfg.Store.DeleteResource(ctx, kind, key, ifMatch); err != nil {
 		return fmt.Errorf("deleting %s %s: %w", kind, key, err)
@@ -104,31 +109,56 @@ func (c *Catalog) seen(ctx context.Context) {
 	}
 }
 
-// userOf names a live thing that needs the resource, or nothing.
-func (s *snapshot) userOf(kind domain.ResourceKind, key string) string {
+// usersOf names the live things that need the resource: scenes, audiences, and
+// schedules that are on, in this order.
+func (s *snapshot) usersOf(kind domain.ResourceKind, key string) (users []string) {
+	add := func(kind domain.ResourceKind, by map[string]bool) {
+		for _, k := range slices.Sorted(maps.Keys(by)) {
+			users = append(users, fmt.Sprintf("%s %q", kind, k))
+		}
+	}
+	scenes, audiences, schedules := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for k, l := range s.scenes {
-		if kind == domain.ResourceApp && l.scene.App == key {
-			return fmt.Sprintf("scene %q", k)
-		}
-		if kind == domain.ResourceAudience && contains(l.scene.To.Audiences, key) {
-			return fmt.Sprintf("scene %q", k)
+		if kind == domain.ResourceApp && l.scene.App == key || kind == domain.ResourceAudience && slices.Contains(l.scene.To.Audiences, key) {
+			scenes[k] = true
 		}
 	}
-	if kind == domain.ResourceAudience {
-		for k, a := range s.audiences {
-			if k != key && contains(a.Audiences, key) {
-				return fmt.Sprintf("audience %q", k)
-			}
+	for k, a := range s.audiences {
+		if kind == domain.ResourceAudience && k != key && slices.Contains(a.Audiences, key) {
+			audiences[k] = true
 		}
 	}
-	return ""
+	for k, r := range s.resources[domain.ResourceSchedule] {
+		var sc domain.Schedule
+		if json.Unmarshal(r.Spec, &sc) == nil && sc.On() && s.needs(sc.Message, kind, key) {
+			schedules[k] = true
+		}
+	}
+	add(domain.ResourceScene, scenes)
+	add(domain.ResourceAudience, audiences)
+	add(domain.ResourceSchedule, schedules)
+	return users
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
+// needs reports whether a message would be refused without the resource.
+func (s *snapshot) needs(m domain.SendRequest, kind domain.ResourceKind, key string) bool {
+	switch kind {
+	case domain.ResourceScene:
+		return m.Scene != nil && (m.Scene.Key == key || m.Scene.Key == "" && s.codes[m.Scene.Code] == key)
+	case domain.ResourceApp: // without a name there is only one
+		return m.App == key || m.App == "" && m.Scene == nil && len(s.apps) == 1
+	case domain.ResourceAudience:
+		return slices.Contains(m.To.Audiences, key)
+	case domain.ResourceRobot, domain.ResourceSchedule:
 	}
 	return false
+}
+
+// some joins names, at most ten of them.
+func some(names []string) string {
+	const most = 10
+	if n := len(names) - most; n > 0 {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(names, ", ")
 }

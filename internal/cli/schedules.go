@@ -16,7 +16,9 @@ type scheduleCmd struct {
 }
 
 type (
-	scheduleListCmd    struct{}
+	scheduleListCmd struct {
+		By string `placeholder:"KEY-ID" help:"Only those that the API key with this id saved last; they go on when it is revoked."`
+	}
 	scheduleShowCmd    struct{ keyArg }
 	schedulePreviewCmd struct{ keyArg }
 	scheduleDeleteCmd  struct{ deleteArg }
@@ -36,15 +38,17 @@ func (c *scheduleListCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if s.root.JSON {
-		return s.printJSON(map[string]any{"items": append([]json.RawMessage{}, items...)})
-	}
-	rows := make([][]string, len(items))
-	for i, raw := range items {
+	shown := []json.RawMessage{}
+	rows := [][]string{}
+	for _, raw := range items {
 		var v client.Schedule
 		if err := json.Unmarshal(raw, &v); err != nil {
 			return fmt.Errorf("read the gateway's answer: %w", err)
 		}
+		if c.By != "" && v.By != c.By {
+			continue
+		}
+		shown = append(shown, raw)
 		next, last := "off", "-"
 		if len(v.NextRuns) > 0 {
 			next = shortTime(v.NextRuns[0])
@@ -54,7 +58,10 @@ func (c *scheduleListCmd) Run(s *session) error {
 		if v.LastRun != nil {
 			last = v.LastRun.Result + " " + shortTime(firstOf(v.LastRun.PlannedAt, v.LastRun.At))
 		}
-		rows[i] = []string{v.Key, firstOf(v.Name, "-"), v.Cron, v.Zone, next, last}
+		rows = append(rows, []string{v.Key, firstOf(v.Name, "-"), v.Cron, v.Zone, next, last})
+	}
+	if s.root.JSON {
+		return s.printJSON(map[string]any{"items": shown})
 	}
 	return s.table([]string{"KEY", "NAME", "CRON", "ZONE", "NEXT RUN", "LAST RUN"}, rows)
 }

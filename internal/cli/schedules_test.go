@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -88,6 +89,11 @@ func TestSchedulesFromTheCommandLine(t *testing.T) {
 	require.Regexp(t, `^msg_\w{26} queued\n$`, ran)
 	require.Equal(t, ran, do("", "schedule", "run", "morning", "--idempotency-key", "once"))
 	require.Contains(t, do("", "schedule", "list"), "made 2")
+	by := regexp.MustCompile(`(?m)^by: (\S+)`).FindStringSubmatch(do("", "schedule", "show", "morning"))
+	require.Len(t, by, 2)
+	require.Contains(t, do("", "schedule", "list", "--by", by[1]), "morning")
+	require.NotContains(t, do("", "schedule", "list", "--by", "key_other"), "morning")
+	require.JSONEq(t, `{"items":[]}`, do("", "schedule", "list", "--by", "key_other", "--json"))
 	require.Contains(t, do("", "messages", "list", "--source", "schedule:morning"), "note")
 	do("", "schedule", "delete", "morning", "--yes")
 	require.NotContains(t, do("", "schedule", "list"), "morning")

@@ -37,6 +37,7 @@ const (
 	CodeAppNotFound         = "app_not_found"          // likewise
 	CodeMethodNotAllowed    = "method_not_allowed"     // 405
 	CodeConflict            = "conflict"               // 409: the state forbids it
+	CodeInUse               = "in_use"                 // 409: something live needs what is to be deleted
 	CodeNotHeld             = "not_held"               // 409: nothing of the message waits for a decision
 	CodePreconditionFailed  = "precondition_failed"    // 412: If-Match lost
 	CodeTooLarge            = "too_large"              // 413

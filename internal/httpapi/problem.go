@@ -47,6 +47,7 @@ var statuses = map[string]int{
 	domain.CodeTimeout:             http.StatusRequestTimeout,
 	domain.CodeConflict:            http.StatusConflict,
 	domain.CodeNotHeld:             http.StatusConflict,
+	domain.CodeInUse:               http.StatusConflict,
 	domain.CodePreconditionFailed:  http.StatusPreconditionFailed,
 	domain.CodeTooLarge:            http.StatusRequestEntityTooLarge,
 	domain.CodeUnsupportedMedia:    http.StatusUnsupportedMediaType,

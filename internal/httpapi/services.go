@@ -76,7 +76,7 @@ type Resources interface {
 	// ones, others stay. ifMatch: −1 any, 0 must not exist, n must be that
 	// version, else domain.CodePreconditionFailed. by is the key id.
 	PutResource(ctx context.Context, r domain.Resource, ifMatch int64, by string) (stored domain.Resource, created bool, err error)
-	// DeleteResource fails with domain.CodeConflict when something live needs it.
+	// DeleteResource fails with domain.CodeInUse when something live needs it.
 	DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64, by string) error
 }
 

@@ -66,6 +66,12 @@ var problems = map[string]problem{
 		detail: Pair{"The object is in a state in which this cannot be done.", "对象当前的状态不允许此操作。"},
 		fix:    Pair{"Read the object again and decide anew.", "请重新读取该对象后再决定。"},
 	},
+	"in_use": {
+		title:  Pair{"It is in use", "仍在使用中"},
+		detail: Pair{"Something live needs it.", "仍有对象依赖它。"},
+		args:   Pair{"{0} is used by {1}.", "{0} 正被使用：{1}。"},
+		fix:    Pair{"Change or delete what uses it first; a schedule may also be switched off.", "请先修改或删除使用它的对象；定时任务也可以先停用。"},
+	},
 	"not_held": {
 		title:  Pair{"Nothing is held", "没有待人工决定的投递"},
 		detail: Pair{"Nothing of this message waits for a decision: that happens only when nobody knows whether WeCom has it and its policy says hold.", "该消息没有待人工决定的投递：仅当无法得知企业微信是否已收到、且策略为 hold 时才会如此。"},

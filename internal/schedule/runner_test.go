@@ -203,7 +203,8 @@ func TestFailedRunIsToldAndDoesNotStopTheNext(t *testing.T) {
 		a.start()
 		b.start()
 		a.put(daily("0 * * * *"))
-		require.NoError(t, a.catalog.DeleteResource(t.Context(), domain.ResourceScene, "morning", -1, ""))
+		// On another node, in the moment in which it did not know the schedule.
+		require.NoError(t, s.DeleteResource(t.Context(), domain.ResourceScene, "morning", -1))
 		sleepUntil(t, "01-01 09:30:00")
 		last := a.get("daily").LastRun
 		require.Equal(t, domain.RunFailed, last.Result)
@@ -229,7 +230,7 @@ func TestRefusalIsLookedAtTwice(t *testing.T) {
 		time.Sleep(500 * time.Millisecond) // so that the catalogue is polled at half seconds
 		n.start()
 		n.put(daily("0 9 * * *"))
-		require.NoError(t, n.catalog.DeleteResource(t.Context(), domain.ResourceScene, "morning", -1, ""))
+		require.NoError(t, s.DeleteResource(t.Context(), domain.ResourceScene, "morning", -1))
 		sleepUntil(t, "01-01 08:59:59")
 		time.Sleep(700 * time.Millisecond) // after the last poll before nine
 		require.NoError(t, other.catalog.Refresh(t.Context()))
