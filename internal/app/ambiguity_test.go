@@ -75,6 +75,7 @@ func TestR16_HonestRepeats(t *testing.T) {
 // TestR18_TTL lets messages expire behind an outage: nothing goes out after
 // its time, and only what WeCom certainly does not have is called expired.
 func TestR18_TTL(t *testing.T) {
+	t.Parallel()
 	const ttl = time.Minute
 	for _, c := range []struct {
 		name   string

@@ -25,7 +25,8 @@ var (
 	errBuild  error
 )
 
-// binary builds the product once per test run.
+// binary builds the product once per test run, with the race detector if the
+// tests have it.
 func binary(t *testing.T) string {
 	t.Helper()
 	buildOnce.Do(func() {
@@ -35,8 +36,12 @@ func binary(t *testing.T) string {
 			return
 		}
 		buildPath = filepath.Join(dir, "hongyan")
-		cmd := exec.Command("go", "build", "-o", buildPath, "hongyan/cmd/hongyan")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		args, env := []string{"build", "-o", buildPath}, "CGO_ENABLED=0"
+		if raceEnabled {
+			args, env = append(args, "-race"), "CGO_ENABLED=1"
+		}
+		cmd := exec.Command("go", append(args, "hongyan/cmd/hongyan")...)
+		cmd.Env = append(os.Environ(), env)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			errBuild = fmt.Errorf("%w: %s", err, out)
 		}
@@ -76,7 +81,7 @@ func newProcess(t *testing.T, db string) *process {
 	addr := freeAddress(t)
 	dir := t.TempDir()
 	p := &process{t: t, addr: addr, log: filepath.Join(dir, "log")}
-	p.env = append(os.Environ(), "HONGYAN_LISTEN="+addr, "HONGYAN_OPS_LISTEN=off", "HONGYAN_DATA_DIR="+dir,
+	p.env = append(os.Environ(), "GORACE=halt_on_error=1", "HONGYAN_LISTEN="+addr, "HONGYAN_OPS_LISTEN=off", "HONGYAN_DATA_DIR="+dir,
 		"HONGYAN_ADMIN_KEY="+testKey, "HONGYAN_LOG_LEVEL=warn", "HONGYAN_LOG_FORMAT=text")
 	if db != "" {
 		p.env = append(p.env, "HONGYAN_DATABASE_URL="+db)
@@ -142,7 +147,7 @@ func rounds(def int) int {
 	if n, err := strconv.Atoi(os.Getenv("TEST_KILL_ROUNDS")); err == nil {
 		return n
 	}
-	if testing.Short() || raceEnabled { // the gateway is a binary of its own, without the detector
+	if testing.Short() || raceEnabled {
 		return 5
 	}
 	return def
@@ -152,6 +157,7 @@ func rounds(def int) int {
 // carries R01 (what was answered is on disk), R09 (what a kill orphaned is
 // settled) and R13 (nothing reaches WeCom without an intent).
 func TestR02_KillAtRandom(t *testing.T) {
+	t.Parallel()
 	stores(t, func(t *testing.T, url string) {
 		wecom, base := newWeCom(t, unlimited)
 		p := newProcess(t, url)

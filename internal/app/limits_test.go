@@ -103,6 +103,7 @@ func TestR26_MoreAccounts(t *testing.T) {
 // an hour, the rest of the day, one call each to see whether it is over. The
 // other app goes on.
 func TestR26_OverQuota(t *testing.T) {
+	t.Parallel()
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart %v", restart), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -44,6 +44,7 @@ func errcode(code, next int) []sandbox.Fault { return []sandbox.Fault{{Errcode: 
 // the transport that need a real socket are in wecom's TestR14_FailureClasses,
 // those of a disk in the store, those of several nodes in the cluster's tests.
 func TestR30_FaultMatrix(t *testing.T) {
+	t.Parallel()
 	const (
 		notSent, ambiguous, transient = "not_sent", "ambiguous", "transient"
 		sent                          = domain.StateSent

@@ -16,6 +16,7 @@ import (
 // TestR35_Outage takes the network away for five minutes, with messages coming
 // in all the time.
 func TestR35_Outage(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, shown string
 		fault       func(context.Context) error
@@ -73,6 +74,7 @@ func TestR35_Outage(t *testing.T) {
 // TestR33_BlockedApp breaks the settings of an app that is under way: few
 // calls, the messages are held, and everything goes at once when it is mended.
 func TestR33_BlockedApp(t *testing.T) {
+	t.Parallel()
 	const wrong = "not the secret"
 	for _, c := range []struct {
 		name, cause string

@@ -95,6 +95,7 @@ func leave(t *testing.T, dir, url string, queued, orphaned int) (ids []string) {
 // TestR09_Recovery starts a gateway on what a dead one left behind: many
 // queued rows, and attempts that were cut off.
 func TestR09_Recovery(t *testing.T) {
+	t.Parallel()
 	queued, orphaned := 100_000, 500
 	if testing.Short() || raceEnabled {
 		queued = 5000

@@ -24,6 +24,7 @@ import (
 // SIM_FROM (default 1) to SIM_SEEDS (default 500, fewer with -short or the race
 // detector) run, or the one that SIM_SEED names.
 func TestR20_Simulation(t *testing.T) {
+	t.Parallel()
 	first, last := 1, scaled(500)
 	if n, err := strconv.Atoi(os.Getenv("SIM_SEEDS")); err == nil {
 		last = n

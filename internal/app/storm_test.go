@@ -22,6 +22,7 @@ func p95(waits []time.Duration) time.Duration {
 // TestR25_Storm sends far more to one member than the limits allow, beside
 // much to many: nothing is dropped, hardly a slot is wasted, nobody else waits.
 func TestR25_Storm(t *testing.T) {
+	t.Parallel()
 	for _, window := range []sandbox.Window{sandbox.WindowSliding, sandbox.WindowCalendar} {
 		t.Run(string(window), func(t *testing.T) {
 			const one, many, people = 1000, 20_000, 5000
@@ -89,6 +90,7 @@ func TestR25_Storm(t *testing.T) {
 // TestR27_Fairness queues a campaign before an urgent message and a normal one
 // of another scene.
 func TestR27_Fairness(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, sandbox.Options{Accounts: -1})
 		defer b.close()
@@ -214,6 +216,7 @@ func TestDoubtfulCommits(t *testing.T) {
 // TestGroupPassesBusyMembers sends to two people at once who are both up to
 // their limit all the time, and never free at the same moment by themselves.
 func TestGroupPassesBusyMembers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, sandbox.Options{Accounts: -1})
 		defer b.close()

@@ -14,6 +14,7 @@ import (
 // TestOnUncertain lets answers get lost under each policy, inside and outside
 // the duplicate check's window.
 func TestOnUncertain(t *testing.T) {
+	t.Parallel()
 	lost := func(n int) sandbox.Fault { return sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After, Next: n} }
 	quota := func(n int) sandbox.Fault { return sandbox.Fault{Errcode: 45009, Next: n} }
 	const ok, ambiguous, limited = "ok", "ambiguous", "quota"
