@@ -250,9 +250,12 @@ func TestChangedChatLimitsHoldAtOnce(t *testing.T) {
 func TestRobotsHaveALimitOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	s := chats(t, Config{Apps: apps{}}, "robot:room")
+	s := chats(t, Config{Apps: apps{"room": {Limits: domain.AppLimits{MemberPerMinute: 1}}}}, "robot:room")
 	n, until, reason, _ := sends(s, "robot:room", strings.Repeat("x", 9), now)
 	require.Equal(t, 20, n)
 	require.Equal(t, now.Add(61*time.Second), until)
 	require.Equal(t, domain.WaitRobotRate, reason)
+	require.Equal(t, "ops", appOf("app:ops"))
+	require.Equal(t, "ops", appOf("chat:ops"))
+	require.Empty(t, appOf("robot:room"), "a robot is no app of that name")
 }

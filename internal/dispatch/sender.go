@@ -132,10 +132,15 @@ func (s *Sender) fetchToken(ctx context.Context, app domain.App) (wecom.Token, e
 	return c.GetToken(ctx, app.CorpID, app.Secret)
 }
 
-// appOf returns the key of the app through which a lane sends.
+// appOf returns the key of the app through which a lane sends; empty when it
+// sends through none.
 func appOf(laneKey string) string {
-	_, key, _ := strings.Cut(laneKey, ":")
-	return key
+	switch kind, key, _ := strings.Cut(laneKey, ":"); kind {
+	case domain.LaneApp, domain.LaneChat:
+		return key
+	default:
+		return ""
+	}
 }
 
 // lanesOf names the lanes of an app.
