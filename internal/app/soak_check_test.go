@@ -107,9 +107,12 @@ func (s *soak) verify() {
 				continue
 			}
 			of, ok := s.traffic.told[id]
+			original, _ := m["resend_of"].(string)
 			switch {
 			case ok:
 				known++
+			case source == "resend" && s.traffic.told[original].users != nil: // the answer to that broke off
+				of = s.traffic.told[original]
 			case source == "schedule:soak":
 				of = told{0, []string{"cron-1"}}
 			default:

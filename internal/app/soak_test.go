@@ -169,12 +169,12 @@ func (s *soak) run() {
 		break
 	}
 	s.traffic.halt()
-	require.False(t, t.Failed())
 	require.NoError(t, s.wecom.SetFaults())
 	s.nodes[0].must("DELETE", "/v1/schedules/soak", nil)
 	if !raceEnabled { // which needs memory of its own
 		s.flat()
 	}
+	require.False(t, t.Failed())
 	s.drain()
 	s.look()
 	s.verify()
