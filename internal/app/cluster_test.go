@@ -39,11 +39,34 @@ func newCluster(t *testing.T) *cluster {
 	if c.bin == "" {
 		t.Skip("skipped: PostgreSQL's server programs are not installed")
 	}
+	c.place()
+	out, err := c.command("initdb", "-D", c.dir, "-U", "hongyan", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	c.Start()
+	return c
+}
+
+// Standby makes and starts a server that follows this one by streaming, without
+// the primary waiting for it.
+func (c *cluster) Standby() *cluster {
+	c.t.Helper()
+	s := &cluster{t: c.t, bin: c.bin}
+	s.place()
+	out, err := s.command("pg_basebackup", "-d", c.URL(), "-D", s.dir, "-R", "-c", "fast", "--no-sync").CombinedOutput()
+	require.NoError(c.t, err, "%s", out)
+	s.Start()
+	return s
+}
+
+// place finds a directory and a port for the server, which ends with the test.
+func (c *cluster) place() {
+	t := c.t
+	t.Helper()
 	// Not t.TempDir: the server's user must be able to reach it.
 	dir, err := os.MkdirTemp("", "hongyan-pg-")
 	require.NoError(t, err)
 	c.dir = dir
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(func() { _, _ = c.ctl("stop", "-m", "immediate"); _ = os.RemoveAll(dir) })
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
 		c.cred = postgresUser(t)
 		require.NoError(t, os.Chown(dir, int(c.cred.Uid), int(c.cred.Gid)))
@@ -52,17 +75,14 @@ func newCluster(t *testing.T) *cluster {
 	require.NoError(t, err)
 	c.port = ln.Addr().(*net.TCPAddr).Port
 	require.NoError(t, ln.Close())
-	out, err := c.command("initdb", "-D", dir, "-U", "hongyan", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	c.Start()
-	t.Cleanup(func() { _, _ = c.ctl("stop", "-m", "immediate") })
-	return c
 }
 
 // postgresBin is the directory of the newest installed server, or empty.
 func postgresBin() string {
 	if initdb, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(initdb)
+		if real, err := filepath.EvalSymlinks(initdb); err == nil { // the other programs stand beside it
+			return filepath.Dir(real)
+		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	version := func(path string) int {
