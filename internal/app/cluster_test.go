@@ -71,10 +71,10 @@ func (c *cluster) place() {
 		c.cred = postgresUser(t)
 		require.NoError(t, os.Chown(dir, int(c.cred.Uid), int(c.cred.Gid)))
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(freeAddress(t))
 	require.NoError(t, err)
-	c.port = ln.Addr().(*net.TCPAddr).Port
-	require.NoError(t, ln.Close())
+	c.port, err = strconv.Atoi(port)
+	require.NoError(t, err)
 }
 
 // postgresBin is the directory of the newest installed server, or empty.

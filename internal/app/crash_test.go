@@ -67,13 +67,19 @@ type process struct {
 	log  string
 }
 
-// freeAddress is where nobody listens at the moment.
+// freeAddress is where nobody listens at the moment. It is not one of those that
+// the system gives to connections, which could take it while its owner restarts.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15_000+rand.IntN(15_000)))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
+	}
+	t.Fatal("no free port was found")
+	return ""
 }
 
 func newProcess(t *testing.T, db string) *process {
