@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,6 +129,7 @@ func (b *bubble) start(name string) *node {
 	n.engine = lane.New(lane.Config{
 		Node: name, Logger: log, Weight: n.catalog.Weight, OnFinal: follow.Finished,
 		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids, Cut: plan.Cut}), Notices: n.gate.heard,
+		OnBeat: func(ctx context.Context) { n.operator.Sync(ctx) },
 	}, n.gate, n.sender)
 	n.operator = dispatch.NewOperator(n.sender, n.engine, b.store)
 	n.catalog.OnChange(func(kind domain.ResourceKind, key string) {
@@ -425,6 +427,8 @@ type wire struct {
 	to   http.Handler
 	mu   sync.Mutex
 	seen map[uint64]uint64
+	now  int                                              // sends going on
+	most int                                              // of them at once
 	roll func(dice *rand.Rand) (wireFault, time.Duration) // nil: 20 ms and no fault
 }
 
@@ -458,6 +462,13 @@ func (w *wire) fate(url string, body []byte) (wireFault, time.Duration) {
 	return w.roll(rand.New(rand.NewPCG(key, w.seen[key])))
 }
 
+func (w *wire) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now += n
+	w.most = max(w.most, w.now)
+}
+
 // RoundTrip is part of http.RoundTripper.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	trace := httptrace.ContextClientTrace(req.Context())
@@ -470,6 +481,10 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = req.Body.Close()
 	}
 	fault, d := w.fate(req.URL.Path, body)
+	if strings.HasSuffix(req.URL.Path, "/message/send") {
+		w.count(1)
+		defer w.count(-1)
+	}
 	if fault == wireRefuse {
 		return nil, errors.New("connection refused")
 	}
