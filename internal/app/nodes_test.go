@@ -54,7 +54,11 @@ func appKey(i int) string { return fmt.Sprintf("app-%02d", i) }
 
 func newNodes(t *testing.T, apps int, opt sandbox.Options) *nodes {
 	t.Helper()
-	db := postgres(t)
+	return newNodesOn(t, postgres(t), apps, opt)
+}
+
+func newNodesOn(t *testing.T, db string, apps int, opt sandbox.Options) *nodes {
+	t.Helper()
 	opt.Apps, opt.MembersPattern = nodeApps(apps), regexp.MustCompile(`(load|hot)-\d+`)
 	ns := &nodes{t: t, url: db}
 	ns.wecom, ns.base = newWeCom(t, opt)
