@@ -75,3 +75,33 @@ func TestListBySceneCode(t *testing.T) {
 	}
 	require.Empty(t, w.must("GET", "/v1/messages?scene=913", nil).body["items"])
 }
+
+// TestSplitTextCutShort cancels a long text when its first piece has arrived:
+// nobody is shown as having got it.
+func TestSplitTextCutShort(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, url string) {
+		w := newWorldOn(t, sandbox.Options{}, url)
+		w.perMinute(1)
+		id := w.send(obj{
+			"app": "ops", "type": "text", "content": obj{"content": strings.Repeat("长", 1500)}, "to": obj{"users": []string{"zhangsan"}},
+		}).str("id")
+		first := func() answer {
+			d := w.message(id).body["deliveries"].([]any)[0].(obj)
+			return answer{body: d}
+		}
+		eventually(t, "the first piece is sent", func() bool { return first().str("state") == "sent" })
+		recipient := func() (obj, obj) {
+			return w.must("GET", "/v1/messages/"+id+"/recipients", nil).body["items"].([]any)[0].(obj), w.message(id).body["recipients"].(obj)
+		}
+		r, counts := recipient()
+		require.Equal(t, "waiting", r["outcome"])
+		require.EqualValues(t, 1, counts["waiting"])
+		w.must("POST", "/v1/messages/"+id+"/cancel", nil)
+		r, counts = recipient()
+		require.Equal(t, "cancelled", r["outcome"])
+		require.EqualValues(t, 0, counts["accepted"])
+		require.EqualValues(t, 1, counts["failed"])
+		require.Equal(t, "partial", w.message(id).str("state"))
+	})
+}
