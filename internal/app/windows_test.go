@@ -78,7 +78,7 @@ func TestDigestWindowsOutliveTheirOwner(t *testing.T) {
 				time.Sleep(tc.down)
 				n = b.again(n, "n2")
 				n.submit(t, request("alert", "fault 2", "load-1", "load-2"))
-				time.Sleep(began.Add(window).Sub(time.Now()) - time.Minute)
+				time.Sleep(time.Until(began.Add(window)) - time.Minute)
 				atOnce := 1
 				if tc.digest.First == "wait" {
 					atOnce = 0

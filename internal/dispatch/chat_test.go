@@ -106,8 +106,10 @@ func TestChatMembersAreCountedOverAllChats(t *testing.T) {
 	r := domain.LaneReport{}
 	s.Report("chat:ops", now, &r)
 	require.Equal(t, []domain.WindowUse{
-		{Name: "chat_member_minute", Used: 200, Limit: 200}, {Name: "chat_member_day", Used: 200, Limit: 10_000},
-		{Name: "chat_persons_minute", Used: 800, Limit: 20_000}, {Name: "chat_persons_hour", Used: 800, Limit: 150_000},
+		{Name: "chat_member_minute", Used: 200, Limit: 200},
+		{Name: "chat_member_day", Used: 200, Limit: 10_000},
+		{Name: "chat_persons_minute", Used: 800, Limit: 20_000},
+		{Name: "chat_persons_hour", Used: 800, Limit: 150_000},
 	}, r.Used)
 
 	// Over a day no more than 10,000, whatever the minutes allow.

@@ -30,9 +30,9 @@ func TestLaneStats(t *testing.T) {
 		took = time.Second
 		require.EqualValues(t, 3, depth())
 		require.EqualValues(t, 3, depth(), "a slow one is")
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(9 * time.Second)
 		require.EqualValues(t, 3, depth())
-		time.Sleep(1)
+		time.Sleep(time.Second)
 		require.EqualValues(t, 4, depth(), "until it is ten times as old as it took")
 
 		time.Sleep(time.Minute)

@@ -10,7 +10,7 @@
 //     call or unknown function, no range over numbers, bounded nesting and size;
 //   - data is plain decoded JSON without methods, bounded in depth and size;
 //   - one execution ends after [MaxTime] or [MaxOutput] bytes, also when it
-//     writes nothing.
+//     writes nothing; on a machine that is too busy it may take longer.
 //
 // A field that the data lacks is an error that names the field, unless it is
 // handed to default or asked for by if or with.
@@ -24,7 +24,7 @@ import "time"
 const (
 	MaxSource  = 64 << 10               // bytes of content source
 	MaxOutput  = 64 << 10               // bytes of rendered JSON, and of any string on the way there
-	MaxTime    = 100 * time.Millisecond // one execution
+	MaxTime    = 100 * time.Millisecond // one execution of more than a few steps
 	MaxNesting = 16                     // if, with and range inside each other
 	MaxRanges  = 4                      // range inside range
 	MaxLeaves  = 512                    // strings in one content
