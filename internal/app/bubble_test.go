@@ -49,7 +49,10 @@ type bubble struct {
 	logs  *logLines
 	ids   *domain.IDs
 	began time.Time
+
+	mu    sync.Mutex
 	nodes []*node
+
 	// directory is what nodes that start from now on know of departments.
 	directory dispatch.Directory
 }
@@ -137,7 +140,9 @@ func (b *bubble) start(name string) *node {
 			n.operator.Changed(key)
 		}
 	})
-	n.gate.others = func(x domain.Notice) {
+	n.gate.hooks.others = func(x domain.Notice) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		for _, o := range b.nodes {
 			if o != n {
 				select {
@@ -150,7 +155,9 @@ func (b *bubble) start(name string) *node {
 	n.intake = intake.New(intake.Config{
 		Store: n.gate, Lanes: n.engine, Apps: n.catalog, Scenes: scenes, Planner: plan.New(n.catalog, b.ids), IDs: b.ids, Follow: follow,
 	})
+	b.mu.Lock()
 	b.nodes = append(b.nodes, n)
+	b.mu.Unlock()
 	require.NoError(b.t, n.engine.Start(ctx))
 	return n
 }
@@ -166,6 +173,8 @@ func (b *bubble) kill(n *node) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = n.engine.Stop(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for i, o := range b.nodes {
 		if o == n {
 			b.nodes = append(b.nodes[:i:i], b.nodes[i+1:]...)
@@ -251,10 +260,28 @@ type gate struct {
 	broken atomic.Int64
 	mu     sync.Mutex
 	frozen chan struct{} // closed when the node may go on; nil: it runs
+	hooks  gateHooks
 	heard  chan domain.Notice
+}
+
+// gateHooks are called while a node works.
+type gateHooks struct {
 	others func(domain.Notice)
 	read   func()          // after each reading of a stream, before the node sees it; may be nil
 	giving func(to string) // before a lane is handed over; may be nil
+}
+
+// hook changes the hooks of a node that may be working.
+func (g *gate) hook(change func(h *gateHooks)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	change(&g.hooks)
+}
+
+func (g *gate) hooked() gateHooks {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.hooks
 }
 
 var (
@@ -303,8 +330,8 @@ func (g *gate) pass() error {
 
 func (g *gate) LoadStream(ctx context.Context, key string, p domain.Priority, scene string, now time.Time, after domain.DueAfter, limit int) ([]domain.Delivery, error) {
 	ds, err := g.Store.LoadStream(ctx, key, p, scene, now, after, limit)
-	if g.read != nil {
-		g.read()
+	if h := g.hooked(); h.read != nil {
+		h.read()
 	}
 	return ds, err
 }
@@ -381,8 +408,8 @@ func (g *gate) RenewLanes(ctx context.Context, node string, lease time.Duration)
 }
 
 func (g *gate) HandOver(ctx context.Context, key, node string, fence int64, to string, lease time.Duration) (bool, error) {
-	if g.giving != nil {
-		g.giving(to)
+	if h := g.hooked(); h.giving != nil {
+		h.giving(to)
 	}
 	if err := g.pass(); err != nil {
 		return false, err
@@ -408,7 +435,7 @@ func (g *gate) Leave(ctx context.Context, node string) error {
 
 func (g *gate) Notify(_ context.Context, n domain.Notice) error {
 	if g.pass() == nil {
-		g.others(n)
+		g.hooked().others(n)
 	}
 	return nil
 }

@@ -23,12 +23,14 @@ func TestNothingIsOverlookedWhileAStreamIsRead(t *testing.T) {
 		n.app(t, "ops", nil)
 		n.scene(t, "calm", domain.Policy{})
 		var once sync.Once
-		n.gate.read = func() {
-			once.Do(func() {
-				time.Sleep(10 * time.Millisecond)
-				n.submit(t, request("calm", "second", "load-2"))
-			})
-		}
+		n.gate.hook(func(h *gateHooks) {
+			h.read = func() {
+				once.Do(func() {
+					time.Sleep(10 * time.Millisecond)
+					n.submit(t, request("calm", "second", "load-2"))
+				})
+			}
+		})
 		n.submit(t, request("calm", "first", "load-1"))
 		time.Sleep(5 * time.Second)
 		o := b.outcome()

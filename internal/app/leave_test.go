@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,16 +55,18 @@ func TestNodes_NothingForWhoLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, first, second := laneOwner(t, 4)
 		defer b.close()
-		asked := false
-		first.gate.giving = func(to string) {
-			if !asked && to == "second" {
-				asked = true
-				require.NoError(t, second.engine.Stop(context.Background()))
-				b.kill(second)
+		var asked atomic.Bool
+		first.gate.hook(func(h *gateHooks) {
+			h.giving = func(to string) {
+				if to == "second" && asked.CompareAndSwap(false, true) {
+					require.NoError(t, second.engine.Stop(context.Background()))
+					b.kill(second)
+				}
 			}
-		}
+		})
 		time.Sleep(4 * time.Second) // a heartbeat
-		require.True(t, asked)
+		synctest.Wait()
+		require.True(t, asked.Load())
 		require.Equal(t, 4, b.owned("first"))
 		for i := range 4 {
 			first.submit(t, direct(i, "again"))
@@ -78,12 +81,12 @@ func TestNodes_LeavesWhatItNeverHeardOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, first, second := laneOwner(t, 4)
 		defer b.close()
-		tell := first.gate.others
-		first.gate.others = func(domain.Notice) {}
+		tell := first.gate.hooked().others
+		first.gate.hook(func(h *gateHooks) { h.others = func(domain.Notice) {} })
 		time.Sleep(4 * time.Second)
 		require.Equal(t, 1, b.owned("second"))
 		require.False(t, second.engine.Owns("app:app-3"))
-		first.gate.others = tell
+		first.gate.hook(func(h *gateHooks) { h.others = tell })
 		require.NoError(t, second.engine.Stop(context.Background()))
 		b.kill(second)
 		require.Equal(t, 4, b.owned("first"))

@@ -69,11 +69,13 @@ func TestR26_NothingIsForgottenAtATakeOver(t *testing.T) {
 		n.submit(t, request("calm", "two", "load-1", "load-2", "load-3"))
 		slow := atomic.Bool{}
 		slow.Store(true)
-		n.gate.read = func() {
-			if slow.Load() {
-				time.Sleep(3500 * time.Millisecond)
+		n.gate.hook(func(h *gateHooks) {
+			h.read = func() {
+				if slow.Load() {
+					time.Sleep(3500 * time.Millisecond)
+				}
 			}
-		}
+		})
 		said := n.gate.reports.Load()
 		n.engine.Wake(t.Context(), "app:ops")
 		_, err = n.operator.Resume(t.Context(), "ops", "")
