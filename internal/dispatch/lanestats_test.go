@@ -43,6 +43,7 @@ func TestLaneStats(t *testing.T) {
 		_, err := l.get(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded, "who waits for a reading can give up")
 		time.Sleep(took)
+		synctest.Wait()
 		require.Equal(t, 5, reads)
 	})
 }
