@@ -152,11 +152,17 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 	return lane.Control{Success: true}
 }
 
-// unclear is what an attempt without a clear answer means for the lane: fewer
-// calls at once and, when it goes on like that, none for a while.
+// unclear is what an attempt without a clear answer means for the lane: nothing
+// when it is alone among good ones; then fewer calls at once and, when it goes
+// on like that, none for a while.
 func unclear(p *pacer, d *domain.Delivery, now time.Time) lane.Control {
-	if wait := p.unclear(d.StartedAt, now); wait > 0 {
+	n, wait := p.unclear(d.StartedAt, now)
+	switch {
+	case wait > 0:
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitBackoff, Until: now.Add(jitter(wait))}}
+	case n > 1:
+		return lane.Control{Narrow: true}
+	default:
+		return lane.Control{}
 	}
-	return lane.Control{Narrow: true}
 }

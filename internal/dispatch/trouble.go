@@ -100,16 +100,16 @@ func (p *pacer) redirected(began, now time.Time) bool {
 	return p.trouble.moved.step(began, now) >= movedPatience
 }
 
-// unclear returns how long to leave WeCom alone after an attempt without a
-// clear answer; zero while it may be chance.
-func (p *pacer) unclear(began, now time.Time) time.Duration {
+// unclear counts an attempt without a clear answer and returns the steps of that
+// kind in a row, and how long to leave WeCom alone; zero while it may be chance.
+func (p *pacer) unclear(began, now time.Time) (steps int, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.trouble.fog.step(began, now)
-	if n <= fogPatience {
-		return 0
+	steps = p.trouble.fog.step(began, now)
+	if steps > fogPatience {
+		wait = grown(fogFirst, steps-fogPatience-1, fogMost)
 	}
-	return grown(fogFirst, n-fogPatience-1, fogMost)
+	return steps, wait
 }
 
 // overQuota counts 45009 in a row.
