@@ -39,6 +39,7 @@ func TestR07_NumberGivenOutTwice(t *testing.T) {
 	hold := func() {
 		conn, err := pgx.Connect(ctx, db.URL())
 		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) }) // and nobody collects it before
 		_, err = conn.Exec(ctx, `SELECT pg_advisory_lock(7)`)
 		require.NoError(t, err)
 	}
@@ -49,14 +50,21 @@ func TestR07_NumberGivenOutTwice(t *testing.T) {
 		db.exec(`CHECKPOINT`)
 		hold()
 		done := make(chan error, 1)
-		go func() {
+		accept := func() {
 			now := time.Now()
 			m := domain.Message{ID: ids.New("msg"), State: domain.StateQueued, CreatedAt: now}
 			_, err := s.Accept(context.WithoutCancel(ctx), domain.Submission{Messages: []domain.Message{m}})
 			done <- err
-		}()
+		}
+		go accept()
 		var number, next int64
 		soon(t, "the commit is on its way", func() bool {
+			select {
+			case err := <-done: // the store was not connected again in time
+				require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
+				go accept()
+			default:
+			}
 			db.query(`SELECT coalesce(max(backend_xid::text::bigint), 0) FROM pg_stat_activity WHERE application_name = 'hongyan-writer' AND wait_event_type = 'Lock'`, &number)
 			return number > 0
 		})
