@@ -132,6 +132,17 @@ func (d *Directory) entry(app string) *entry {
 	return e
 }
 
+// known is the entry of an app that exists: one that was deleted just now may
+// still have its entry until somebody clears up.
+func (d *Directory) known(app string) (*entry, error) {
+	if _, ok := d.cfg.Apps.App(app); ok {
+		if e := d.entry(app); e != nil {
+			return e, nil
+		}
+	}
+	return nil, domain.Errorf(domain.CodeAppNotFound, "there is no app %q", app)
+}
+
 func (d *Directory) look() {
 	select {
 	case d.wake <- struct{}{}:
@@ -224,9 +235,9 @@ func (d *Directory) Changed(app string) {
 // ended, and waits for it. When ctx ends earlier the reading goes on. It fails
 // with domain.CodeAppNotFound, and with what the reading failed with.
 func (d *Directory) Refresh(ctx context.Context, app string) error {
-	e := d.entry(app)
-	if e == nil {
-		return domain.Errorf(domain.CodeAppNotFound, "there is no app %q", app)
+	e, err := d.known(app)
+	if err != nil {
+		return err
 	}
 	e.used.Store(time.Now().Unix())
 	e.mu.Lock()
@@ -250,9 +261,9 @@ func (d *Directory) Refresh(ctx context.Context, app string) error {
 // Status tells what is known of an app. It fails with
 // domain.CodeAppNotFound.
 func (d *Directory) Status(ctx context.Context, app string) (domain.DirectoryStatus, error) {
-	e := d.entry(app)
-	if e == nil {
-		return domain.DirectoryStatus{}, domain.Errorf(domain.CodeAppNotFound, "there is no app %q", app)
+	e, err := d.known(app)
+	if err != nil {
+		return domain.DirectoryStatus{}, err
 	}
 	if err := d.adopt(ctx, e); err != nil {
 		d.cfg.Log.Warn("stored directory not read", "app", app, "error", err)

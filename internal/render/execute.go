@@ -21,8 +21,8 @@ var (
 // that was late after few steps was not slow, the machine was, and a message
 // must not be refused for that: it gets more time.
 const (
-	fewSteps = 1000 // the longest, on strings of MaxOutput, take some 100 µs
-	patience = 20   // times MaxTime
+	fewSteps = 200 // the longest, on strings of MaxOutput and lists of MaxItems, take some 100 µs
+	patience = 20  // times MaxTime
 )
 
 // missingError says which field the data lacks.
