@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -95,6 +96,8 @@ func (f Fault) Validate() error {
 		}
 	}
 	switch {
+	case f.Match.Op != "" && !slices.Contains(operations, f.Match.Op):
+		return fmt.Errorf("fault %q: no operation %q: use one of %s, or leave it out for all", f.ID, f.Match.Op, strings.Join(operations, ", "))
 	case kinds > 1:
 		return fmt.Errorf("fault %q: only one of errcode, http_status, drop, truncate, html, empty", f.ID)
 	case kinds == 0 && f.Latency <= 0:

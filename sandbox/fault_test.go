@@ -154,6 +154,7 @@ func TestFaultProbabilityIsSeeded(t *testing.T) {
 func TestFaultsAreChecked(t *testing.T) {
 	sim := sandbox.New(sandbox.Options{})
 	for _, f := range []sandbox.Fault{
+		{Errcode: 60020, Match: sandbox.Match{Op: "send"}}, // message/send: a name that matches nothing is a mistake
 		{},
 		{Errcode: 1, HTML: true},
 		{Errcode: 1, Probability: 1.1},

@@ -27,6 +27,8 @@ const (
 	OpIPList      = "iplist"
 )
 
+var operations = []string{OpGetToken, OpSend, OpUpload, OpUploadImage, OpMediaGet, OpAgentGet, OpDepartments, OpMembers, OpTagGet, OpIPList}
+
 const (
 	maxBody       = 8 << 20 // 8 mpnews articles of 666 KB fit
 	maxUploadBody = 21 << 20
