@@ -253,6 +253,7 @@ type sample struct {
 	memory, heap               float64 // bytes: resident, and the next goal of the collector
 	goroutines, files          float64
 	oldest                     float64 // seconds
+	turn                       float64 // seconds that the oldest has waited for nothing but its turn
 	database, wal, connections float64 // of all nodes: bytes, bytes, number
 }
 
@@ -299,6 +300,9 @@ func (n *soakNode) metrics() map[string]float64 {
 	return out
 }
 
+// oldestTurn leaves out what waits for its own retry, a limit or a window.
+const oldestTurn = `SELECT coalesce(max(? - since), 0) / 1e6 FROM deliveries WHERE state = 'queued' AND wait_reason = ''`
+
 // flat compares the second with the last quarter of the samples.
 func (s *soak) flat() {
 	s.t.Helper()
@@ -329,6 +333,13 @@ func (s *soak) flat() {
 			s.t.Logf("node %d, %s: %.0f in the second quarter, %.0f in the last", i, c.what, was, is)
 			if is > was*(1+c.share)+c.slack {
 				s.t.Errorf("node %d: %s grew from %.0f to %.0f", i, c.what, was, is)
+			}
+		}
+		if i == 0 {
+			turn := n.samples[len(n.samples)-1].turn
+			s.t.Logf("oldest that waits for its turn: %.2f s at most, %.2f s at the end", most(n.samples, func(x sample) float64 { return x.turn }), turn)
+			if s.length >= longSoak && turn > 2 { // of a machine that has nothing else to do
+				s.t.Errorf("one has waited for its turn for %.1f s at the end of the load", turn)
 			}
 		}
 		s.t.Logf("node %d, oldest that is due: %.1f s at most, %.1f s at the end", i, most(n.samples, func(x sample) float64 { return x.oldest }), n.samples[len(n.samples)-1].oldest)

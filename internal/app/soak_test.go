@@ -4,11 +4,14 @@ package app_test
 
 import (
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,9 +55,13 @@ func TestR29_Soak(t *testing.T) {
 		t.Parallel()
 		s := newSoak(t, "", "a")
 		file := filepath.Join(s.nodes[0].dir, "hongyan.db")
+		reader, err := sql.Open("sqlite", "file:"+file+"?mode=ro&_pragma=busy_timeout(5000)")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = reader.Close() })
 		s.database = func(x *sample) {
 			x.wal = fileSize(t, file+"-wal")
 			x.database = fileSize(t, file) + x.wal
+			require.NoError(t, reader.QueryRow(oldestTurn, time.Now().UnixMicro()).Scan(&x.turn))
 		}
 		s.run()
 	})
@@ -64,6 +71,7 @@ func TestR29_Soak(t *testing.T) {
 		s := newSoak(t, db.URL(), "a", "b")
 		s.database = func(x *sample) {
 			db.query(`SELECT pg_database_size(current_database())::float8`, &x.database)
+			db.query(strings.ReplaceAll(oldestTurn, "?", strconv.FormatInt(time.Now().UnixMicro(), 10)), &x.turn)
 			db.query(`SELECT count(*)::float8 FROM pg_stat_activity WHERE application_name LIKE 'hongyan%'`, &x.connections)
 		}
 		s.run()
