@@ -96,59 +96,52 @@ func (s *soak) verify() {
 		known     = 0
 		fromState = map[string]bool{"failed": true, "cancelled": true, "expired": true}
 	)
-	for cursor := ""; ; {
-		page := w.must("GET", "/v1/messages?limit=200&cursor="+cursor, nil)
-		for _, it := range page.body["items"].([]any) {
-			m := it.(obj)
-			id, state, source := m["id"].(string), m["state"].(string), m["source"].(string)
-			states[state]++
-			if source == "digest" {
-				digests[id] = m
-				continue
+	w.messages(func(m obj) {
+		id, state, source := m["id"].(string), m["state"].(string), m["source"].(string)
+		states[state]++
+		if source == "digest" {
+			digests[id] = m
+			return
+		}
+		of, ok := s.traffic.told[id]
+		original, _ := m["resend_of"].(string)
+		switch {
+		case ok:
+			known++
+		case source == "resend" && s.traffic.told[original].users != nil: // the answer to that broke off
+			of = s.traffic.told[original]
+		case source == "schedule:soak":
+			of = told{0, []string{"cron-1"}}
+		default:
+			require.Fail(t, "nobody was told of this message", "%v", m)
+		}
+		if s.repeatable(of.number) {
+			ids[of.number] = append(ids[of.number], id)
+		}
+		counts := m["recipients"].(obj)
+		require.EqualValues(t, len(of.users), counts["total"], "%v", m)
+		switch into, _ := m["merged_into"].(string); {
+		case counts["accepted"] == counts["total"]:
+			for _, u := range of.users {
+				reached(of, u)
 			}
-			of, ok := s.traffic.told[id]
-			original, _ := m["resend_of"].(string)
-			switch {
-			case ok:
-				known++
-			case source == "resend" && s.traffic.told[original].users != nil: // the answer to that broke off
-				of = s.traffic.told[original]
-			case source == "schedule:soak":
-				of = told{0, []string{"cron-1"}}
-			default:
-				require.Fail(t, "nobody was told of this message", "%v", m)
-			}
-			if s.repeatable(of.number) {
-				ids[of.number] = append(ids[of.number], id)
-			}
-			counts := m["recipients"].(obj)
-			require.EqualValues(t, len(of.users), counts["total"], "%v", m)
-			switch into, _ := m["merged_into"].(string); {
-			case counts["accepted"] == counts["total"]:
-				for _, u := range of.users {
-					reached(of, u)
-				}
-			case counts["merged"] == counts["total"]:
-				merged = append(merged, merge{of, into})
-			case counts["accepted"] == 0.0 && fromState[state]:
-			default:
-				for user, outcome := range w.outcomes(id) {
-					switch outcome {
-					case "accepted":
-						reached(of, user)
-					case "uncertain":
-						perhaps[copied{of.number, user}]++
-					case "failed", "invalid", "expired", "cancelled":
-					default:
-						t.Errorf("%s has ended, and %s is %s", id, user, outcome)
-					}
+		case counts["merged"] == counts["total"]:
+			merged = append(merged, merge{of, into})
+		case counts["accepted"] == 0.0 && fromState[state]:
+		default:
+			for user, outcome := range w.outcomes(id) {
+				switch outcome {
+				case "accepted":
+					reached(of, user)
+				case "uncertain":
+					perhaps[copied{of.number, user}]++
+				case "failed", "invalid", "expired", "cancelled":
+				default:
+					t.Errorf("%s has ended, and %s is %s", id, user, outcome)
 				}
 			}
 		}
-		if cursor = page.str("next_cursor"); cursor == "" {
-			break
-		}
-	}
+	})
 	require.Equal(t, len(s.traffic.told), known, "what was answered 202 is still there")
 	carried := 0
 	for _, d := range digests {
@@ -215,6 +208,19 @@ func (s *soak) explain(number int) {
 			if string(m[1]) == strconv.Itoa(number) {
 				s.t.Logf("WeCom at %s: %s %v duplicate=%v fault=%q sum=%s %s", e.At, e.MsgID, e.Users, e.Duplicate, e.Fault, e.BodySHA256, e.Content)
 			}
+		}
+	}
+}
+
+// messages calls do with every message, the newest first.
+func (w *world) messages(do func(obj)) {
+	for cursor := ""; ; {
+		page := w.must("GET", "/v1/messages?limit=200&cursor="+cursor, nil)
+		for _, it := range page.body["items"].([]any) {
+			do(it.(obj))
+		}
+		if cursor = page.str("next_cursor"); cursor == "" {
+			return
 		}
 	}
 }
