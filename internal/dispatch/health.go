@@ -59,6 +59,10 @@ func (h *Health) Load(ctx context.Context) (changed []domain.AppHealth, err erro
 func (h *Health) Of(app string) domain.AppHealth {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	return h.of(app)
+}
+
+func (h *Health) of(app string) domain.AppHealth {
 	a, ok := h.all[app]
 	if !ok {
 		return domain.AppHealth{App: app, State: domain.HealthOK}
@@ -83,35 +87,43 @@ func (h *Health) All() []domain.AppHealth {
 // its way before the app was blocked tells nothing. Cheap when it was ok
 // already.
 func (h *Health) OK(app string, began time.Time) {
-	h.mu.RLock()
-	a, known := h.all[app]
-	h.mu.RUnlock()
-	if !known || a.State != domain.HealthBlocked || began.Before(a.Since) {
+	mended := func(a domain.AppHealth) bool { return a.State == domain.HealthBlocked && !began.Before(a.Since) }
+	if !mended(h.Of(app)) {
 		return
 	}
-	h.set(domain.AppHealth{App: app, State: domain.HealthOK, Since: time.Now()})
-	h.log.Info("app works again", "app", app)
+	if h.change(app, func(a *domain.AppHealth) bool {
+		if !mended(*a) { // by another answer
+			return false
+		}
+		*a = domain.AppHealth{State: domain.HealthOK, Since: time.Now()}
+		return true
+	}) {
+		h.log.Info("app works again", "app", app)
+		h.save(app)
+	}
 }
 
 // Block notes that WeCom refuses the app and why, and says when to try again.
 func (h *Health) Block(app string, e *wecom.Error, now time.Time) (probe time.Time) {
-	old := h.Of(app)
-	a := domain.AppHealth{
-		App: app, State: domain.HealthBlocked, Cause: cause(e), Errcode: e.Code, SeenIP: e.CallerIP, Since: now,
+	word := domain.AppHealth{State: domain.HealthBlocked, Cause: cause(e), Errcode: e.Code, SeenIP: e.CallerIP, Since: now}
+	known := false
+	if h.change(app, func(a *domain.AppHealth) bool {
+		if known = a.State == word.State && a.Cause == word.Cause; known { // those in flight together hear it together
+			word.Since = a.Since
+		}
+		word.NextProbeAt = nextProbe(e, word.Since, now)
+		if a.State == domain.HealthPaused {
+			return false // a person's word stands until resume
+		}
+		*a = word
+		return true
+	}) {
+		if !known {
+			h.log.Warn("app is blocked", "app", app, "cause", word.Cause, "errcode", word.Errcode, "seen_ip", word.SeenIP)
+		}
+		h.save(app)
 	}
-	known := old.State == domain.HealthBlocked && old.Cause == a.Cause
-	if known {
-		a.Since = old.Since
-	}
-	a.NextProbeAt = nextProbe(e, a.Since, now)
-	if old.State == domain.HealthPaused {
-		return a.NextProbeAt // a person's word stands until resume
-	}
-	if !known {
-		h.log.Warn("app is blocked", "app", app, "cause", a.Cause, "errcode", a.Errcode, "seen_ip", a.SeenIP)
-	}
-	h.set(a)
-	return a.NextProbeAt
+	return word.NextProbeAt
 }
 
 const (
@@ -131,41 +143,61 @@ func nextProbe(e *wecom.Error, since, now time.Time) time.Time {
 
 // Pause notes that a person stopped the app.
 func (h *Health) Pause(app string, now time.Time) {
-	h.set(domain.AppHealth{App: app, State: domain.HealthPaused, Cause: "by_hand", Since: now})
+	h.change(app, func(a *domain.AppHealth) bool {
+		*a = domain.AppHealth{State: domain.HealthPaused, Cause: "by_hand", Since: now}
+		return true
+	})
+	h.save(app)
 }
 
 // Resume forgets a pause or a block; the next call tells.
 func (h *Health) Resume(app string) {
-	if h.Of(app).State != domain.HealthOK {
-		h.set(domain.AppHealth{App: app, State: domain.HealthOK, Since: time.Now()})
+	if h.change(app, func(a *domain.AppHealth) bool {
+		was := a.State
+		*a = domain.AppHealth{State: domain.HealthOK, Since: time.Now()}
+		return was != domain.HealthOK
+	}) {
+		h.save(app)
 	}
 }
 
-func (h *Health) set(a domain.AppHealth) {
+// change gives an app another health, for the caller to save, unless to says
+// no. Nothing comes between what to is shown and what it decides.
+func (h *Health) change(app string, to func(a *domain.AppHealth) bool) bool {
 	h.mu.Lock()
-	a.Rev = h.all[a.App].Rev
-	h.all[a.App] = a
-	h.unsaved[a.App]++
-	h.mu.Unlock()
-	// Written behind: memory decides, the table is for other eyes and restarts.
+	defer h.mu.Unlock()
+	a := h.of(app)
+	rev := a.Rev
+	if !to(&a) {
+		return false
+	}
+	a.App, a.Rev = app, rev
+	h.all[app] = a
+	h.unsaved[app]++
+	return true
+}
+
+// save writes what was last said of the app behind: memory decides, the table
+// is for other eyes and restarts.
+func (h *Health) save(app string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) //nolint:forbidigo // outlives the attempt that noticed
 	defer cancel()
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	last := h.Of(a.App)
+	last := h.Of(app)
 	rev, err := h.store.SetAppHealth(ctx, last)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.unsaved[a.App]--; h.unsaved[a.App] == 0 {
-		delete(h.unsaved, a.App)
+	if h.unsaved[app]--; h.unsaved[app] == 0 {
+		delete(h.unsaved, app)
 	}
 	if err != nil {
-		h.log.Warn("app health not stored", "app", a.App, "error", err)
+		h.log.Warn("app health not stored", "app", app, "error", err)
 		return
 	}
-	last = h.all[a.App]
+	last = h.all[app]
 	last.Rev = rev
-	h.all[a.App] = last
+	h.all[app] = last
 }
 
 // causes name the configuration faults that a person must mend.
