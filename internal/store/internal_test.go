@@ -56,12 +56,12 @@ type slowEngine struct {
 	fail   error
 }
 
-func (e *slowEngine) apply(ctx context.Context, ops []*op) (ends, error) {
+func (e *slowEngine) apply(ctx context.Context, writer int, ops []*op) (ends, error) {
 	e.before(ops)
 	if e.fail != nil {
 		return nil, e.fail
 	}
-	return e.engine.apply(ctx, ops)
+	return e.engine.apply(ctx, writer, ops)
 }
 
 func TestR01_AckAfterCommit(t *testing.T) {
@@ -249,7 +249,7 @@ type fatalEngine struct {
 	err error
 }
 
-func (e *fatalEngine) apply(context.Context, []*op) (ends, error) { return nil, e.err }
+func (e *fatalEngine) apply(context.Context, int, []*op) (ends, error) { return nil, e.err }
 
 func (e *fatalEngine) problem(err error) (*domain.Error, bool) {
 	return &domain.Error{Code: domain.CodeInternal, Err: err}, true

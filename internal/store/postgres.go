@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,21 +24,18 @@ const (
 	// migrationLock is the advisory lock under which one node migrates.
 	migrationLock     = 0x686f6e6779616e
 	idleInTransaction = 5 * time.Second
-	// verdictTime bounds the search for the outcome of a broken commit.
-	verdictTime = 5 * time.Second
 )
 
-// pgEngine is a shared database: one connection that writes, a pool that
-// reads.
+// pgEngine is a shared database: two connections that write, a pool that
+// reads. While one writer waits for the server's disk the other one works.
 type pgEngine struct {
-	log  *slog.Logger
-	cfg  *pgx.ConnConfig // of the writer
-	conn *pgx.Conn       // the writer's; replaced when it breaks
-	pool *pgxpool.Pool
-	// canary is our row in an unlogged table, which a crash of the server
-	// empties; deaths is how often it had to be put there.
-	canary string
-	deaths int
+	log     *slog.Logger
+	cfg     *pgx.ConnConfig // of the writers
+	writing [2]*pgWriter
+	// alone is held for writing by a batch of anything but messages on their
+	// way, so that nobody else of this process holds a row that it may want.
+	alone sync.RWMutex
+	pool  *pgxpool.Pool
 	// channel is where the nodes of this schema announce changes.
 	channel string
 }
@@ -55,23 +54,32 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, 
 	// A node that is frozen in the middle of a transaction must not keep its
 	// lanes locked until their leases are over.
 	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(idleInTransaction.Milliseconds())
-	e := &pgEngine{log: log, cfg: cfg, canary: rand.Text()}
+	e := &pgEngine{log: log, cfg: cfg}
+	for i := range e.writing {
+		e.writing[i] = &pgWriter{e: e, canary: rand.Text()}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.close())
 		}
 	}()
-	if err := e.connect(ctx); err != nil {
+	first := e.writing[0]
+	if err := first.connect(ctx); err != nil {
 		return nil, err
 	}
-	if err := e.checkFloor(ctx); err != nil {
+	if err := e.checkFloor(ctx, first.conn); err != nil {
 		return nil, err
 	}
-	if err := e.migrate(ctx); err != nil {
+	if err := migratePostgres(ctx, first.conn); err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	if err := e.settle(ctx); err != nil {
-		return nil, err
+	for _, w := range e.writing {
+		if err := w.connect(ctx); err != nil {
+			return nil, err
+		}
+		if err := w.settle(ctx); err != nil {
+			return nil, err
+		}
 	}
 	pool, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -98,37 +106,10 @@ func byIndex(params map[string]string) {
 	}
 }
 
-// connect makes sure that the writer has a live connection.
-func (e *pgEngine) connect(ctx context.Context) error {
-	if e.conn != nil && !e.conn.IsClosed() {
-		return nil
-	}
-	conn, err := pgx.ConnectConfig(ctx, e.cfg.Copy())
-	if err != nil {
-		return fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	e.conn = conn
-	if e.deaths == 0 {
-		return nil // the first one: the table may not be there yet
-	}
-	return e.settle(ctx)
-}
-
-// settle sees to it that our canary is in its table, and notes if it was gone.
-func (e *pgEngine) settle(ctx context.Context) error {
-	tag, err := e.conn.Exec(ctx, `INSERT INTO canaries (id, at) VALUES ($1, now()) ON CONFLICT DO NOTHING`, e.canary)
-	if err != nil {
-		_ = e.conn.Close(ctx)
-		return fmt.Errorf("%w: %w", errNotWritable, err)
-	}
-	e.deaths += int(tag.RowsAffected())
-	return nil
-}
-
-func (e *pgEngine) checkFloor(ctx context.Context) error {
+func (e *pgEngine) checkFloor(ctx context.Context, conn *pgx.Conn) error {
 	var version int
 	var fsync string
-	err := e.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'),
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'),
 		'hongyan_' || md5(current_schema())`).Scan(&version, &fsync, &e.channel)
 	if err != nil {
 		return err
@@ -142,25 +123,25 @@ func (e *pgEngine) checkFloor(ctx context.Context) error {
 	return nil
 }
 
-func (e *pgEngine) migrate(ctx context.Context) (err error) {
-	if _, err := e.conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
+func migratePostgres(ctx context.Context, conn *pgx.Conn) (err error) {
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
 		return err
 	}
 	defer func() {
-		_, unlock := e.conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(migrationLock))
+		_, unlock := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(migrationLock))
 		err = errors.Join(err, unlock)
 	}()
 	const table = `CREATE TABLE IF NOT EXISTS schema_migrations (
 		version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)`
-	if _, err := e.conn.Exec(ctx, table); err != nil {
+	if _, err := conn.Exec(ctx, table); err != nil {
 		return err
 	}
-	todo, err := pending(ctx, &pgQuerier{db: e.conn}, "postgres")
+	todo, err := pending(ctx, &pgQuerier{db: conn}, "postgres")
 	if err != nil || len(todo) == 0 {
 		return err
 	}
 	for _, m := range todo {
-		err := pgx.BeginFunc(ctx, e.conn, func(tx pgx.Tx) error {
+		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			if _, err := tx.Conn().PgConn().Exec(ctx, m.sql).ReadAll(); err != nil {
 				return fmt.Errorf("step %d (%s): %w", m.version, m.name, err)
 			}
@@ -170,7 +151,7 @@ func (e *pgEngine) migrate(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	_, err = e.conn.Exec(ctx, `ANALYZE messages, deliveries, recipients, attempts, events`)
+	_, err = conn.Exec(ctx, `ANALYZE messages, deliveries, recipients, attempts, events`)
 	return err
 }
 
@@ -216,94 +197,20 @@ func (e *pgEngine) settled(ctx context.Context, h *horizon) (int64, bool, error)
 	return h.safe, h.safe >= last, nil
 }
 
-func (e *pgEngine) apply(ctx context.Context, ops []*op) (ends, error) {
-	for again := true; ; again = false {
-		if err := e.connect(ctx); err != nil {
-			return nil, err
-		}
-		ended, deaths := ends{}, e.deaths
-		b := &pgBatch{conn: e.conn, q: &pgQuerier{db: e.conn, ends: ended}}
-		err := b.run(ctx, ops)
-		if err == nil {
-			return ended, nil
-		}
-		if !e.conn.IsClosed() {
-			if _, rollback := e.conn.Exec(ctx, `ROLLBACK`); rollback != nil {
-				_ = e.conn.Close(ctx)
-			}
-			return nil, err
-		}
-		if b.committing {
-			committed, known := false, unbegun(b.xid, err)
-			if !known {
-				committed, known = e.verdict(ctx, b.xid, deaths)
-			}
-			if committed {
-				return ended, nil
-			}
-			if !known {
-				return nil, fmt.Errorf("%w: %w", errUnknown, err)
-			}
-		}
-		if !again {
-			return nil, err
-		}
+// writers are two. What the second one takes is new, so that nothing in a batch
+// of the first can be about it.
+func (e *pgEngine) writers() int { return len(e.writing) }
+
+func (e *pgEngine) apply(ctx context.Context, writer int, ops []*op) (ends, error) {
+	if slices.ContainsFunc(ops, func(o *op) bool { return o.do != nil }) {
+		e.alone.Lock()
+		defer e.alone.Unlock()
+	} else {
+		e.alone.RLock()
+		defer e.alone.RUnlock()
 	}
+	return e.writing[writer].apply(ctx, ops)
 }
-
-// unbegun reports whether a batch certainly was not executed: its statements
-// could not be prepared, or the server closed the session before it answered the
-// first of them.
-func unbegun(xid string, err error) bool {
-	if xid != "" {
-		return false
-	}
-	_, unsent := errors.AsType[pgx.ErrPreprocessingBatch](err)
-	_, closed := errors.AsType[*pgconn.PgError](err)
-	return unsent || closed
-}
-
-// verdict asks what became of a transaction whose connection broke while it
-// was being committed; deaths is that of its beginning. A crash takes back the
-// numbers of transactions that had not reached the disk, and they are given out
-// again: since then "committed" may speak of somebody else's.
-func (e *pgEngine) verdict(ctx context.Context, xid string, deaths int) (committed, known bool) {
-	if xid == "" {
-		return false, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, verdictTime)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if e.connect(ctx) == nil {
-			var status *string
-			err := e.conn.QueryRow(ctx, `SELECT pg_xact_status($1::text::xid8)`, xid).Scan(&status)
-			pe, refused := errors.AsType[*pgconn.PgError](err)
-			switch {
-			case refused && pe.Code == pgNoSuchTransaction:
-				return false, true
-			case err != nil || status == nil || *status == "in progress":
-			case *status == "committed":
-				return e.deaths == deaths, e.deaths == deaths
-			default:
-				return false, true
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return false, false
-		case <-tick.C:
-		}
-	}
-}
-
-// errNotWritable is a server that takes no writes, as a standby.
-var errNotWritable = errors.New("PostgreSQL takes no writes")
-
-// pgNoSuchTransaction says of a number that it was not given out yet: a crash
-// has taken it back.
-const pgNoSuchTransaction = "22023"
 
 func (e *pgEngine) problem(err error) (*domain.Error, bool) {
 	if d, ok := errors.AsType[*domain.Error](err); ok {
@@ -334,16 +241,11 @@ func (e *pgEngine) close() error {
 	if e.pool != nil {
 		e.pool.Close()
 	}
-	if e.conn == nil || e.conn.IsClosed() {
-		return nil
+	var errs []error
+	for _, w := range e.writing {
+		errs = append(errs, w.close())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTimeout) //nolint:forbidigo // the process is ending
-	defer cancel()
-	var err error
-	if e.deaths > 0 {
-		_, err = e.conn.Exec(ctx, `DELETE FROM canaries WHERE id = $1 OR at < now() - interval '30 days'`, e.canary)
-	}
-	return errors.Join(err, e.conn.Close(ctx))
+	return errors.Join(errs...)
 }
 
 // pgQuerier runs shared SQL on the writer's connection, a transaction or the

@@ -22,7 +22,11 @@ import (
 const (
 	busyTimeout = 5000 // milliseconds
 	readConns   = 8
-	cacheKiB    = 16 << 10
+	// Page caches. The writer's saves it from reading back what it is about to
+	// change. A reader has the operating system's behind its own, which after
+	// each commit is stale anyway; eight large ones would take an hour to fill.
+	writerCacheKiB = 16 << 10
+	readerCacheKiB = 2 << 10
 	// The log is copied into the database when it has so many pages (32 MiB).
 	// How many a commit adds depends on what else is in it, from a third of a
 	// page for each row of a large one to ten, so the log itself is asked, but
@@ -124,8 +128,9 @@ func dsn(path string, readOnly bool) string {
 	v.Add("_pragma", "busy_timeout("+strconv.Itoa(busyTimeout)+")")
 	v.Add("_pragma", "foreign_keys(0)")
 	v.Add("_pragma", "trusted_schema(0)")
-	v.Add("_pragma", "cache_size(-"+strconv.Itoa(cacheKiB)+")")
+	cache := writerCacheKiB
 	if readOnly {
+		cache = readerCacheKiB
 		v.Set("mode", "ro")
 		v.Add("_pragma", "query_only(1)")
 	} else {
@@ -134,6 +139,7 @@ func dsn(path string, readOnly bool) string {
 		v.Add("_pragma", "wal_autocheckpoint(0)") // the writer does it and sees its errors
 		v.Add("_pragma", "journal_size_limit(67108864)")
 	}
+	v.Add("_pragma", "cache_size(-"+strconv.Itoa(cache)+")")
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + v.Encode()
 }
 
@@ -211,7 +217,9 @@ func (e *sqliteEngine) settled(ctx context.Context, _ *horizon) (int64, bool, er
 	return seq, true, err
 }
 
-func (e *sqliteEngine) apply(ctx context.Context, ops []*op) (ends, error) {
+func (e *sqliteEngine) writers() int { return 1 }
+
+func (e *sqliteEngine) apply(ctx context.Context, _ int, ops []*op) (ends, error) {
 	// A statement under a context that can end costs a goroutine each; nothing
 	// may interrupt a batch anyway.
 	ctx = context.WithoutCancel(ctx)

@@ -50,7 +50,7 @@ type Store struct {
 	mu     sync.RWMutex // guards closed against senders on the queues
 	closed bool
 	stop   chan struct{}
-	done   chan struct{} // the writer has ended
+	done   sync.WaitGroup // of the writers
 
 	broken   atomic.Pointer[error]
 	fatal    chan error
@@ -66,11 +66,14 @@ type Store struct {
 // engine is a dialect.
 type engine interface {
 	dialect() string
-	// apply runs all ops in one transaction and commits; what it counted is
-	// good until the next call. An error means that
+	// writers is how many goroutines may apply ops at the same time. The first
+	// (0) takes every kind of op, the others only submissions.
+	writers() int
+	// apply runs all ops in one transaction of that writer and commits; what it
+	// counted is good until the writer's next call. An error means that
 	// nothing was applied, or for errUnknown that nobody knows. An op that is
 	// refused on its own account gets its err set and has written nothing.
-	apply(ctx context.Context, ops []*op) (ends, error)
+	apply(ctx context.Context, writer int, ops []*op) (ends, error)
 	reader() querier
 	// settled returns the highest event number below which nothing can appear
 	// any more, and whether it is known yet.
@@ -109,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cfg: cfg, log: cfg.Logger, ring: cfg.Seal,
 		accepts: make(chan *op, queueBound), others: make(chan *op, queueBound),
-		stop: make(chan struct{}), done: make(chan struct{}), fatal: make(chan error, 1), instance: rand.Text(),
+		stop: make(chan struct{}), fatal: make(chan error, 1), instance: rand.Text(),
 		notices: make(chan domain.Notice, noticeBound), deaf: func() {},
 	}
 	var err error
@@ -126,7 +129,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	go s.write()
+	for w := range s.engine.writers() {
+		s.done.Go(func() { s.write(w) })
+	}
 	if err := s.checkKey(ctx); err != nil {
 		if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeConflict {
 			err = errors.New(e.Detail) // for a person, who has no use for the code
@@ -231,7 +236,7 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		s.deaf()
 		close(s.stop)
-		<-s.done
+		s.done.Wait()
 		s.closeErr = s.engine.close()
 	})
 	return s.closeErr

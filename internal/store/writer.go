@@ -92,35 +92,38 @@ func (s *Store) do(ctx context.Context, fn func(ctx context.Context, q querier) 
 	return s.submit(ctx, &op{do: fn, rows: 1})
 }
 
-// write is the writer: the only goroutine that changes the database.
-func (s *Store) write() {
-	defer close(s.done)
+// write is the goroutine of a writer. Nobody else changes the database.
+func (s *Store) write(writer int) {
+	others := s.others
+	if writer > 0 {
+		others = nil
+	}
 	ops := make([]*op, 0, batchOps)
 	for {
 		var first *op
 		select {
-		case first = <-s.others:
+		case first = <-others:
 		case first = <-s.accepts:
 		case <-s.stop:
 			// Nobody can enqueue any more: what is there is the rest.
-			for ops = s.gather(ops[:0], nil); len(ops) > 0; ops = s.gather(ops[:0], nil) {
-				s.commit(ops)
+			for ops = s.gather(ops[:0], others, nil); len(ops) > 0; ops = s.gather(ops[:0], others, nil) {
+				s.commit(writer, ops)
 			}
 			return
 		}
 		// Those who were just answered are about to come back: let them run
 		// before looking. This waits for nobody.
 		runtime.Gosched()
-		ops = s.gather(ops[:0], first)
+		ops = s.gather(ops[:0], others, first)
 		if len(ops) > 0 {
-			s.commit(ops)
+			s.commit(writer, ops)
 		}
 		clear(ops)
 	}
 }
 
 // gather takes what is waiting, results before new work.
-func (s *Store) gather(ops []*op, first *op) []*op {
+func (s *Store) gather(ops []*op, others <-chan *op, first *op) []*op {
 	rows := 0
 	take := func(o *op) {
 		if !o.status.CompareAndSwap(opWaiting, opTaken) {
@@ -133,7 +136,7 @@ func (s *Store) gather(ops []*op, first *op) []*op {
 	if first != nil {
 		take(first)
 	}
-	for _, queue := range []chan *op{s.others, s.accepts} {
+	for _, queue := range []<-chan *op{others, s.accepts} {
 	drain:
 		for len(ops) < batchOps && rows < batchRows {
 			select {
@@ -149,14 +152,14 @@ func (s *Store) gather(ops []*op, first *op) []*op {
 
 // commit applies ops together and, when that fails, one by one, so that a bad
 // one fails alone.
-func (s *Store) commit(ops []*op) {
-	err := s.try(ops)
+func (s *Store) commit(writer int, ops []*op) {
+	err := s.try(writer, ops)
 	if err != nil && len(ops) > 1 && !errors.Is(err, errUnknown) && s.broken.Load() == nil {
 		if _, lost := s.engine.problem(err); !lost {
 			s.log.Warn("batch not committed, trying its writes alone", "writes", len(ops), "error", err)
 			for _, o := range ops {
 				o.err, o.replay = nil, nil
-				s.finish(o, s.try([]*op{o}))
+				s.finish(o, s.try(writer, []*op{o}))
 			}
 			return
 		}
@@ -166,14 +169,14 @@ func (s *Store) commit(ops []*op) {
 	}
 }
 
-func (s *Store) try(ops []*op) error {
+func (s *Store) try(writer int, ops []*op) error {
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout) //nolint:forbidigo // a batch belongs to many callers, none may end it
 	defer cancel()
-	ended, err := s.engine.apply(ctx, ops)
+	ended, err := s.engine.apply(ctx, writer, ops)
 	if err != nil {
 		if _, fatal := s.engine.problem(err); fatal {
 			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: err}
