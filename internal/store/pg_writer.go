@@ -150,4 +150,3 @@ func (w *pgWriter) close() (err error) {
 	}
 	return errors.Join(err, w.conn.Close(ctx))
 }
-
