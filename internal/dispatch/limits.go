@@ -88,7 +88,7 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 	}
 	if len(p.recent) < recentBound {
 		h := maphash.Bytes(p.seed, r.Body)
-		if until := r.At.Add(longestDup); until.After(p.recent[h]) {
+		if until, known := p.moment(r.At.Add(longestDup)), p.recent[h]; until > known {
 			p.recent[h] = until
 		}
 	}

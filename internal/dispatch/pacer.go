@@ -34,7 +34,8 @@ type pacer struct {
 	quota   pace.Quota
 	allowed allowance // of the corp's person-times
 	seed    maphash.Seed
-	recent  map[uint64]time.Time // body → the end of its duplicate window
+	opened  time.Time
+	recent  map[uint64]int64     // body → the end of its duplicate window, see moment
 	search  int                  // how many of them make a search for those that have ended worth it
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
@@ -47,7 +48,7 @@ func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
 		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, reach: longestDup,
-		seed: maphash.MakeSeed(), recent: map[uint64]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
+		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
 	if kind == domain.LaneChat {
 		p.corp, p.reach = s.corp(app.CorpID), 24*time.Hour

@@ -10,7 +10,7 @@ import (
 )
 
 // recentBound is how many sent bodies a lane remembers for telling an honest
-// repeat from a retry: those whose windows run, and at most as many again. Over
+// repeat from a retry: those whose windows run, and at most a quarter more. Over
 // it the memory starts anew and, for one window, messages go without the
 // duplicate check: a rare twin is better than a loss.
 const (
@@ -38,8 +38,8 @@ const longestDup = 4 * time.Hour
 func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
 	window := time.Duration(max(d.DupWindow, 0)) * time.Second
 	p.forget(now)
-	until := p.recent[h]
-	if end := now.Add(window); end.After(until) {
+	until, known := p.recent[h]
+	if end := p.moment(now.Add(window)); window > 0 && end > until {
 		p.recent[h] = end
 	}
 	if d.DupInterval >= 0 {
@@ -49,25 +49,30 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 		return false
 	}
 	d.DupInterval, d.DupUntil = 0, time.Time{}
-	if window == 0 || now.Before(until) || now.Before(p.blind) {
+	if window == 0 || known && p.moment(now) < until || now.Before(p.blind) {
 		return false
 	}
 	d.DupInterval, d.DupUntil = d.DupWindow, now.Add(window)
 	return true
 }
 
-// forget drops the bodies whose windows have ended, each time there are twice as
-// many as were left by the last search.
+// moment is t in microseconds since the lane was opened: a small number where
+// there are hundreds of thousands.
+func (p *pacer) moment(t time.Time) int64 { return t.Sub(p.opened).Microseconds() }
+
+// forget drops the bodies whose windows have ended, each time there are a
+// quarter more than were left by the last search.
 func (p *pacer) forget(now time.Time) {
 	if len(p.recent) < p.search {
 		return
 	}
-	maps.DeleteFunc(p.recent, func(_ uint64, until time.Time) bool { return !now.Before(until) })
-	if len(p.recent) >= recentBound/2 {
+	at := p.moment(now)
+	maps.DeleteFunc(p.recent, func(_ uint64, until int64) bool { return at >= until })
+	if len(p.recent) >= recentBound/5*4 {
 		clear(p.recent)
 		p.blind = now.Add(longestDup)
 	}
-	p.search = max(2*len(p.recent), recentLeast)
+	p.search = max(len(p.recent)+len(p.recent)/4, recentLeast)
 }
 
 // begun notes that a call is about to be made: it was committed.
@@ -86,7 +91,7 @@ func (p *pacer) retract(d *domain.Delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.takeBack(&r, d)
-	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h].Equal(d.DupUntil) {
+	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h] == p.moment(d.DupUntil) {
 		delete(p.recent, h)
 		delete(p.twins, h)
 	}

@@ -72,7 +72,7 @@ func TestTwinsAreForgotten(t *testing.T) {
 	for h := range uint64(100 * each) {
 		now = now.Add(time.Second)
 		require.Equal(t, window, send(h).DupInterval)
-		require.LessOrEqual(t, len(p.recent), 2*window+1)
+		require.LessOrEqual(t, len(p.recent), window+window/4+1)
 	}
 	require.Zero(t, p.blind)
 	require.Zero(t, send(100*each-window/2).DupInterval, "what is in its window is known")
