@@ -70,6 +70,19 @@ func TestTokenIsSharedThroughRedis(t *testing.T) {
 			if format == "plain" {
 				require.Equal(t, fetchToken(t, base), ours, "and it is the live one")
 			}
+
+			// The other program has put a token there that is dead as well.
+			stale := "a-token-of-yesterday"
+			if format == "json" {
+				stale = `{"access_token":"a-token-of-yesterday","expires_in":5000}`
+			}
+			require.NoError(t, rdb.Set(ctx, key, stale, time.Hour).Err())
+			wecom.ExpireTokens(42001)
+			counts := wecom.Counts()
+			require.Equal(t, "sent", w.send(alert(3)).str("state"))
+			require.Equal(t, counts.GetToken+1, wecom.Counts().GetToken, "one more is fetched")
+			require.Equal(t, counts.Send+3, wecom.Counts().Send)
+			require.Equal(t, "ok", w.must("GET", "/v1/apps/ops", nil).body["health"].(obj)["state"])
 		})
 	}
 }

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 
 	"hongyan/internal/domain"
 	"hongyan/wecom"
@@ -56,16 +55,13 @@ func directoryRead[T any](ctx context.Context, s *Sender, key string, read func(
 	if err != nil {
 		return none, &wecom.Error{Op: "directory", Class: wecom.ClassConfig, Msg: "base_url or proxy is not usable"}
 	}
-	for dead := ""; ; {
-		token, err := s.tokens.Get(ctx, app, dead)
+	for tokens := s.tokens.Of(app); ; {
+		token, err := tokens.Get(ctx)
 		if err != nil {
 			return none, err
 		}
-		v, err := read(client, token, app)
-		e, ok := errors.AsType[*wecom.Error](err)
-		if !ok || dead != "" || e.Class != wecom.ClassToken && e.Class != wecom.ClassTokenOrConfig {
+		if v, err := read(client, token, app); !tokens.Again(err) {
 			return v, err
 		}
-		dead = token
 	}
 }

@@ -201,20 +201,15 @@ func (o *Operator) probe(ctx context.Context, app domain.App) error {
 	if err != nil {
 		return &wecom.Error{Op: "test", Class: wecom.ClassConfig, Msg: "base_url or proxy is not usable"}
 	}
-	dead := ""
-	for range 2 {
-		token, err := o.sender.tokens.Get(ctx, app, dead)
+	for tokens := o.sender.tokens.Of(app); ; {
+		token, err := tokens.Get(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = client.AgentGet(ctx, token, app.AgentID)
-		e, ok := errors.AsType[*wecom.Error](err)
-		if !ok || (e.Class != wecom.ClassToken && e.Class != wecom.ClassTokenOrConfig) || dead != "" {
+		if _, err = client.AgentGet(ctx, token, app.AgentID); !tokens.Again(err) {
 			return err
 		}
-		dead = token
 	}
-	return nil
 }
 
 // Lanes shows every lane that has work or an owner. Beside a very long queue

@@ -184,24 +184,23 @@ func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 // errExpired is the end of an attempt whose time ran out before the call.
 var errExpired = &wecom.Error{Op: "send", Class: wecom.ClassNotSent, Msg: "expired before the call"}
 
-// call makes the calls of one attempt: token, media, send; and once more with
-// a fresh token when WeCom says that the token is dead.
+// call makes the calls of one attempt: token, media, send; and again with
+// another token when WeCom says that the token is dead.
 func (s *Sender) call(ctx context.Context, app domain.App, d *domain.Delivery) (wecom.SendResult, error) {
 	client, err := s.Client(app)
 	if err != nil {
 		return wecom.SendResult{}, &wecom.Error{Op: "send", Class: wecom.ClassConfig, Msg: "base_url or proxy is not usable"}
 	}
-	dead, fresh := "", false
+	tokens, reloaded := s.tokens.Of(app), false
 	for {
-		token, err := s.tokens.Get(ctx, app, dead)
+		token, err := tokens.Get(ctx)
 		if err != nil {
 			return wecom.SendResult{}, notSent(err)
 		}
 		body := d.Body
 		if len(d.Media) > 0 {
 			if body, err = s.media.resolve(ctx, client, token, app, d); err != nil {
-				if next, again := deadToken(err, token, &fresh); again {
-					dead = next
+				if tokens.Again(err) {
 					continue
 				}
 				return wecom.SendResult{}, notSent(err)
@@ -211,33 +210,18 @@ func (s *Sender) call(ctx context.Context, app domain.App, d *domain.Delivery) (
 			return wecom.SendResult{}, errExpired
 		}
 		res, err := client.Send(ctx, token, wire(body, d.DupInterval))
-		if next, again := deadToken(err, token, &fresh); again {
-			dead = next
+		if tokens.Again(err) {
 			continue
 		}
-		if e, ok := errors.AsType[*wecom.Error](err); ok && e.Class == wecom.ClassMedia && len(d.Media) > 0 && !d.InDoubt() && !fresh {
+		if e, ok := errors.AsType[*wecom.Error](err); ok && e.Class == wecom.ClassMedia && len(d.Media) > 0 && !d.InDoubt() && !reloaded {
 			// A media id died early. New ids mean new bytes, which is allowed
 			// only while no attempt may have been taken.
 			s.media.drop(ctx, app, d)
-			fresh = true
+			reloaded = true
 			continue
 		}
 		return res, err
 	}
-}
-
-// deadToken reports whether the error means that the token must be replaced
-// and the call repeated; that happens once per attempt.
-func deadToken(err error, token string, fresh *bool) (dead string, again bool) {
-	e, ok := errors.AsType[*wecom.Error](err)
-	if !ok || *fresh || e.Op == "gettoken" {
-		return "", false
-	}
-	if e.Class == wecom.ClassToken || e.Class == wecom.ClassTokenOrConfig {
-		*fresh = true
-		return token, true
-	}
-	return "", false
 }
 
 // notSent marks trouble before the message call: WeCom cannot have it.

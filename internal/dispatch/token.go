@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hongyan/internal/domain"
@@ -58,9 +59,11 @@ type Tokens struct {
 }
 
 type holder struct {
-	flight flight // held during a fetch
+	fetched atomic.Pointer[string] // what WeCom gave to this node last
+
+	flight flight // held during a fetch, and whenever the rest is touched
 	cur    domain.AccessToken
-	dead   string      // the last token that WeCom refused
+	dead   string      // the last current token that WeCom refused
 	forced []time.Time // when tokens were found dead, within refreshWindow
 	warned bool
 	failed error     // of the last fetch
@@ -104,7 +107,7 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 	}
 	defer h.flight.leave()
 	now := time.Now()
-	if dead != "" && dead != h.dead {
+	if dead != "" && dead != h.dead && (dead == h.cur.Value || h.cur.Value == "") { // else it was replaced meanwhile
 		h.dead = dead
 		t.countForced(h, app, now)
 	}
@@ -128,6 +131,42 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 	token, err := t.renew(ctx, app, key, h, dead)
 	h.failed, h.at = err, time.Now()
 	return token, err
+}
+
+// TokensOf gives one attempt its tokens. Not safe for concurrent use.
+type TokensOf struct {
+	tokens  *Tokens
+	app     domain.App
+	last    string
+	dead    string
+	renewed int
+}
+
+// Of starts an attempt.
+func (t *Tokens) Of(app domain.App) *TokensOf { return &TokensOf{tokens: t, app: app} }
+
+// Get returns a token for the next call.
+func (o *TokensOf) Get(ctx context.Context) (token string, err error) {
+	o.last, err = o.tokens.Get(ctx, o.app, o.dead)
+	return o.last, err
+}
+
+// Again reports whether the call failed because of its token and is to be made
+// once more with another one. A token that WeCom has just given to this node and
+// then refuses speaks of the app's settings. One that came from another node or
+// another program may have been dead when it came, and is replaced, too.
+func (o *TokensOf) Again(err error) bool {
+	e, ok := errors.AsType[*wecom.Error](err)
+	if !ok || e.Op == "gettoken" || e.Class != wecom.ClassToken && e.Class != wecom.ClassTokenOrConfig {
+		return false
+	}
+	fetched := o.tokens.holder(tokenKey(o.app)).fetched.Load()
+	if o.renewed == 2 || o.renewed == 1 && fetched != nil && *fetched == o.last {
+		return false
+	}
+	o.dead = o.last
+	o.renewed++
+	return true
 }
 
 // errContested is why a token is not fetched at once.
@@ -215,6 +254,7 @@ func (t *Tokens) renew(ctx context.Context, app domain.App, key string, h *holde
 		return "", err
 	}
 	now := time.Now()
+	h.fetched.Store(&got.Value)
 	tok := domain.AccessToken{Key: key, Value: got.Value, ExpiresAt: now.Add(max(got.ExpiresIn, minLife)), FetchedAt: now}
 	t.keep(ctx, key, h, tok)
 	t.onDone(app.Key, "ok")
