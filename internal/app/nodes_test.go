@@ -265,13 +265,16 @@ func TestNodes_SeenEverywhere(t *testing.T) {
 	}
 	for _, id := range ids {
 		for _, n := range []*gateway{ns.a, ns.b} {
-			soon(t, n.name+" says why it waits", func() bool { return n.message(id).str("wait_reason") == "app_paused" })
+			require.Equal(t, "app_paused", n.message(id).str("wait_reason"), "%s says at once why it waits", n.name)
 		}
 	}
 	require.Equal(t, had, ns.wecom.Counts().Send)
 	ns.b.must("POST", "/v1/apps/app-00/resume", nil)
 	for _, n := range []*gateway{ns.a, ns.b} {
 		soon(t, n.name+" knows of the end", func() bool { return health(n) == "ok" })
+		for _, id := range ids {
+			require.NotEqual(t, "app_paused", n.message(id).str("wait_reason"), n.name)
+		}
 	}
 	soon(t, "both go out", func() bool { return ns.wecom.Counts().Send == had+2 })
 

@@ -300,10 +300,22 @@ func (o *Operator) Waits(key string) (domain.WaitReason, time.Time, bool) {
 	if reason, until, waits := o.engine.Waits(key); waits {
 		return reason, until, true
 	}
+	if o.engine.Owns(key) {
+		return "", time.Time{}, false
+	}
+	switch h := o.Health(appOf(key)); h.State { // known before the owner has reported it
+	case domain.HealthPaused:
+		return domain.WaitAppPaused, time.Time{}, true
+	case domain.HealthBlocked:
+		return domain.WaitAppBlocked, h.NextProbeAt, true
+	}
 	o.mu.RLock()
 	r := o.reports[key]
 	o.mu.RUnlock()
-	if r.PauseReason == "" || (!r.PausedUntil.IsZero() && r.PausedUntil.Before(time.Now())) || o.engine.Owns(key) {
+	if r.PauseReason == domain.WaitAppPaused || r.PauseReason == domain.WaitAppBlocked { // no longer
+		return "", time.Time{}, false
+	}
+	if r.PauseReason == "" || (!r.PausedUntil.IsZero() && r.PausedUntil.Before(time.Now())) {
 		return "", time.Time{}, false
 	}
 	return r.PauseReason, r.PausedUntil, true
