@@ -137,7 +137,7 @@ func (k *Keys) refresh(ctx context.Context, force bool) error {
 }
 
 func callerOf(k domain.APIKey) domain.Caller {
-	return domain.Caller{KeyID: k.ID, Name: k.Name, Scopes: k.Scopes, Scenes: k.Scenes, Apps: k.Apps, App: k.App, PerMinute: k.PerMinute}
+	return domain.Caller{KeyID: k.ID, Name: k.Name, Scopes: k.Scopes, Scenes: k.Scenes, Apps: k.Apps, App: k.App, Networks: k.Networks, PerMinute: k.PerMinute}
 }
 
 // Authenticate tells who holds the key. It fails with CodeUnauthorized for a

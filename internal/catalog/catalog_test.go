@@ -207,14 +207,14 @@ func TestScenes(t *testing.T) {
 	s.Title = "two"
 	_, _, err = c.PutScene(t.Context(), s, 1, "key_a")
 	require.NoError(t, err)
-	v, err := c.RollbackScene(t.Context(), "alert", 1, "key_b")
+	v, err := c.RollbackScene(t.Context(), "alert", 1, -1, "key_b")
 	require.NoError(t, err)
 	require.Equal(t, 3, v.Version)
 	got, _, _ = c.Scene("alert")
 	require.Equal(t, "one", got.Title)
-	_, err = c.RollbackScene(t.Context(), "alert", 9, "")
+	_, err = c.RollbackScene(t.Context(), "alert", 9, -1, "")
 	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
-	_, err = c.RollbackScene(t.Context(), "none", 1, "")
+	_, err = c.RollbackScene(t.Context(), "none", 1, -1, "")
 	require.Equal(t, domain.CodeSceneNotFound, domain.CodeOf(err))
 }
 

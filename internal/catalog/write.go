@@ -73,14 +73,14 @@ func (c *Catalog) PutScene(ctx context.Context, s domain.Scene, ifMatch int64, b
 
 // RollbackScene makes a new live version equal to an old one. The old one is
 // checked like any other: an app that has gone meanwhile is found here.
-func (c *Catalog) RollbackScene(ctx context.Context, key string, version int, by string) (domain.SceneVersion, error) {
+func (c *Catalog) RollbackScene(ctx context.Context, key string, version int, ifMatch int64, by string) (domain.SceneVersion, error) {
 	old, err := c.GetSceneVersion(ctx, key, version)
 	if err != nil {
 		return domain.SceneVersion{}, err
 	}
 	s := old.Scene
 	s.Key, s.Reason = key, fmt.Sprintf("rollback to version %d", version)
-	v, _, err := c.PutScene(ctx, s, -1, by)
+	v, _, err := c.PutScene(ctx, s, ifMatch, by)
 	return v, err
 }
 

@@ -30,6 +30,8 @@ type Caller struct {
 	Apps   []string // likewise for apps
 	App    string   // the app it is bound to as a façade credential, or empty
 
+	Networks []string // the only ones it may be used from; empty: any
+
 	PerMinute int // requests it may make in a minute; 0: no limit
 }
 

@@ -83,6 +83,9 @@ func createKey(s *Server, w http.ResponseWriter, r *request) error {
 		}
 		k.ExpiresAt = t
 	}
+	if err := mayGrant(r.caller, k); err != nil {
+		return err
+	}
 	stored, clear, err := s.cfg.Keys.Create(r.Context(), k)
 	if err != nil {
 		return err
@@ -139,6 +142,19 @@ func revokeKey(s *Server, w http.ResponseWriter, r *request) error {
 	id := r.PathValue("id")
 	if !domain.ValidID(domain.PrefixKey, id) {
 		return &domain.Error{Code: domain.CodeNotFound}
+	}
+	if r.caller.Limited() || len(r.caller.Networks) > 0 {
+		all, err := s.cfg.Keys.List(r.Context())
+		if err != nil {
+			return err
+		}
+		for _, k := range all {
+			if k.ID == id {
+				if err := mayGrant(r.caller, k); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	if err := s.cfg.Keys.Revoke(r.Context(), id); err != nil {
 		return err

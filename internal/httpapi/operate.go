@@ -76,6 +76,9 @@ func operateApp(action func(ctx context.Context, s *Server, r *request, key stri
 		if !validKey(key) || !r.caller.AllowsApp(key) {
 			return absent(domain.ResourceApp, cut(key, maxKey))
 		}
+		if err := mayChangeApp(r.caller, key); err != nil {
+			return err
+		}
 		if s.cfg.Apps == nil {
 			return errNoService
 		}

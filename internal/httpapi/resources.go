@@ -116,9 +116,9 @@ func parseETags(h string) (versions []int64, star bool) {
 }
 
 // precondition reads If-Match and If-None-Match into the version that must be
-// there: −1 any, 0 none. A POST creates.
+// there: −1 any, 0 none. A POST to a collection creates.
 func (s *Server) precondition(r *request, kind domain.ResourceKind, key string) (int64, error) {
-	if r.Method == http.MethodPost {
+	if r.Method == http.MethodPost && r.PathValue("key") == "" {
 		return 0, nil
 	}
 	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
@@ -338,6 +338,9 @@ func (s *Server) putResource(w http.ResponseWriter, r *request, res domain.Resou
 	if !allowsResource(r.caller, res.Kind, res.Key) {
 		return &domain.Error{Code: domain.CodeForbidden}
 	}
+	if _, err := s.mayChangeStored(r, res.Kind, res.Key); err != nil {
+		return err
+	}
 	ifMatch, err := s.precondition(r, res.Kind, res.Key)
 	if err != nil {
 		return err
@@ -389,12 +392,20 @@ func deleteResource(kind domain.ResourceKind) handler {
 		if !validKey(key) || !allowsResource(r.caller, kind, key) {
 			return absent(kind, cut(key, maxKey))
 		}
+		seen, err := s.mayChangeStored(r, kind, key)
+		if err != nil {
+			return err
+		}
 		ifMatch, err := s.precondition(r, kind, key)
 		if err != nil {
 			return err
 		}
-		if err := s.cfg.Resources.DeleteResource(r.Context(), kind, key, ifMatch, r.caller.KeyID); err != nil {
+		at, err := pinned(ifMatch, seen)
+		if err != nil {
 			return err
+		}
+		if err := s.cfg.Resources.DeleteResource(r.Context(), kind, key, at, r.caller.KeyID); err != nil {
+			return moved(ifMatch, seen, err)
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return nil

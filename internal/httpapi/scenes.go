@@ -52,12 +52,20 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 	if s.cfg.Scenes == nil || s.cfg.Resources == nil {
 		return errNoService
 	}
-	if !r.caller.AllowsScene(key) {
-		return &domain.Error{Code: domain.CodeForbidden}
+	if err := mayChangeScene(r.caller, key, body.App); err != nil {
+		return err
+	}
+	seen, err := s.mayChangeStored(r, domain.ResourceScene, key)
+	if err != nil {
+		return err
 	}
 	ifMatch, err := s.precondition(r, domain.ResourceScene, key)
 	if err != nil {
 		return err
+	}
+	at, err := pinned(ifMatch, seen)
+	if err != nil {
+		return taken(r, key, err)
 	}
 	sc := body.Scene
 	sc.Key = key
@@ -65,9 +73,9 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 	if d := sc.Policy.Digest; d != nil {
 		dropNull(&d.Content)
 	}
-	v, created, err := s.cfg.Scenes.PutScene(r.Context(), sc, ifMatch, r.caller.KeyID)
+	v, created, err := s.cfg.Scenes.PutScene(r.Context(), sc, at, r.caller.KeyID)
 	if err != nil {
-		return taken(r, key, err)
+		return taken(r, key, moved(ifMatch, seen, err))
 	}
 	return s.replyScene(w, r, v, created)
 }
@@ -156,9 +164,30 @@ func rollbackScene(s *Server, w http.ResponseWriter, r *request) error {
 	if req.Version < 1 {
 		return domain.Invalid(domain.FieldError{Pointer: "/version", Code: "required", Message: "is missing", Fix: "name a version; GET the scene's versions for a list"})
 	}
-	v, err := s.cfg.Scenes.RollbackScene(r.Context(), key, req.Version, r.caller.KeyID)
+	seen, err := s.mayChangeStored(r, domain.ResourceScene, key)
 	if err != nil {
 		return err
+	}
+	if len(r.caller.Apps) > 0 {
+		old, err := s.cfg.Scenes.GetSceneVersion(r.Context(), key, req.Version)
+		if err != nil {
+			return err
+		}
+		if err := mayChangeScene(r.caller, key, old.Scene.App); err != nil {
+			return err
+		}
+	}
+	ifMatch, err := s.precondition(r, domain.ResourceScene, key)
+	if err != nil {
+		return err
+	}
+	at, err := pinned(ifMatch, seen)
+	if err != nil {
+		return err
+	}
+	v, err := s.cfg.Scenes.RollbackScene(r.Context(), key, req.Version, at, r.caller.KeyID)
+	if err != nil {
+		return moved(ifMatch, seen, err)
 	}
 	return s.replyScene(w, r, v, false)
 }

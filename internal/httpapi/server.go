@@ -266,6 +266,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *request) error {
 	if !r.caller.Can(r.route.scope) && (r.route.orScope == "" || !r.caller.Can(r.route.orScope)) {
 		return &domain.Error{Code: domain.CodeForbidden, Args: []any{r.route.scope}, Detail: "this needs the scope " + r.route.scope}
 	}
+	if err := mayUseRoute(r.caller, r.route); err != nil {
+		return err
+	}
 	return s.spend(w, r, 1)
 }
 

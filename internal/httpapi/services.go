@@ -88,8 +88,9 @@ type Scenes interface {
 	PutScene(ctx context.Context, s domain.Scene, ifMatch int64, by string) (v domain.SceneVersion, created bool, err error)
 	ListSceneVersions(ctx context.Context, key string, limit int, cursor string) (versions []domain.SceneVersion, next string, err error)
 	GetSceneVersion(ctx context.Context, key string, version int) (domain.SceneVersion, error)
-	// RollbackScene makes a new live version equal to an old one.
-	RollbackScene(ctx context.Context, key string, version int, by string) (domain.SceneVersion, error)
+	// RollbackScene makes a new live version equal to an old one. ifMatch as in
+	// PutScene, against the live version.
+	RollbackScene(ctx context.Context, key string, version int, ifMatch int64, by string) (domain.SceneVersion, error)
 	// PreviewScene renders and plans without storing. Draft wins over version;
 	// version 0 is the live one.
 	PreviewScene(ctx context.Context, by domain.Caller, key string, p ScenePreview) (domain.DryRun, error)

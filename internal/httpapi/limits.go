@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+
+	"hongyan/internal/domain"
+)
+
+// A key that is limited to scenes or apps may change only what is of them
+// alone. A route says with its field limited that its handler sees to that; on
+// every other one such a key may only read, so that a new route is closed to
+// it until somebody has thought about it. docs/keys.md has the table.
+
+func beyond(detail string) error {
+	return &domain.Error{Code: domain.CodeForbidden, Detail: detail}
+}
+
+// mayUseRoute refuses changes of what belongs to more than a scene or an app.
+func mayUseRoute(c domain.Caller, rt *route) error {
+	if c.Limited() && !rt.reads() && !rt.limited {
+		return beyond("this key is limited to some scenes or apps, and this belongs to none of them alone")
+	}
+	return nil
+}
+
+// mayChangeApp checks an app that the caller may see. All scenes share an app,
+// so a key that is limited to scenes must not touch it.
+func mayChangeApp(c domain.Caller, key string) error {
+	if len(c.Scenes) > 0 {
+		return beyond("this key is limited to scenes, and an app belongs to more than those")
+	}
+	if !c.AllowsApp(key) {
+		return beyond("this key is limited to other apps")
+	}
+	return nil
+}
+
+// mayChangeScene checks the key and the app that a scene has or gets. A scene
+// without an app may take any, and so is for keys that may use all.
+func mayChangeScene(c domain.Caller, key, app string) error {
+	switch {
+	case !c.AllowsScene(key):
+		return beyond("this key is limited to other scenes")
+	case c.AllowsApp(app):
+		return nil
+	case app == "":
+		return beyond("this key is limited to apps, and the scene names none")
+	default:
+		return beyond("this key is limited to other apps than that of the scene")
+	}
+}
+
+// mayChangeStored checks the stored resource, if there is one, and returns the
+// version that was looked at: the change must be of that one. −1 when nothing
+// had to be looked at.
+func (s *Server) mayChangeStored(r *request, kind domain.ResourceKind, key string) (int64, error) {
+	switch {
+	case !r.caller.Limited():
+		return -1, nil
+	case kind == domain.ResourceApp:
+		return -1, mayChangeApp(r.caller, key)
+	case kind != domain.ResourceScene:
+		return -1, beyond("this key is limited to some scenes or apps, and this belongs to none of them alone")
+	}
+	have, err := s.cfg.Resources.GetResource(r.Context(), kind, key)
+	switch {
+	case missing(err) && r.caller.AllowsScene(key):
+		return 0, nil
+	case missing(err):
+		return 0, mayChangeScene(r.caller, key, "")
+	case err != nil:
+		return 0, err
+	}
+	var sc domain.Scene
+	if err := json.Unmarshal(have.Spec, &sc); err != nil {
+		return 0, err
+	}
+	return have.Version, mayChangeScene(r.caller, key, sc.App)
+}
+
+// pinned joins what the client demands with the version that was looked at.
+func pinned(ifMatch, seen int64) (int64, error) {
+	switch {
+	case ifMatch < 0:
+		return seen, nil
+	case seen >= 0 && seen != ifMatch:
+		return 0, &domain.Error{Code: domain.CodePreconditionFailed}
+	default:
+		return ifMatch, nil
+	}
+}
+
+// moved says of a change that the client made without a condition that
+// somebody else was faster.
+func moved(ifMatch, seen int64, err error) error {
+	if ifMatch < 0 && seen >= 0 && domain.CodeOf(err) == domain.CodePreconditionFailed {
+		return domain.Errorf(domain.CodeConflict, "it was changed a moment ago; repeat the request")
+	}
+	return err
+}
+
+// mayGrant refuses a key that may do more than the one that makes or revokes
+// it. An expiry and a rate are no part of what a key may do: an administrator
+// replaces keys before they expire.
+func mayGrant(c domain.Caller, k domain.APIKey) error {
+	switch {
+	case len(c.Scenes) > 0 && !within(k.Scenes, c.Scenes):
+		return beyond("this key is limited to scenes, and the other is not limited to some of them")
+	case len(c.Apps) > 0 && !within(k.Apps, c.Apps), k.App != "" && !c.AllowsApp(k.App):
+		return beyond("this key is limited to apps, and the other is not limited to some of them")
+	case len(c.Networks) > 0 && !insideNetworks(k.Networks, c.Networks):
+		return beyond("this key is limited to networks, and the other is not limited to parts of them")
+	}
+	return nil
+}
+
+// within reports whether list is a limit that is not wider than most.
+func within(list, most []string) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(v string) bool { return !slices.Contains(most, v) })
+}
+
+func insideNetworks(list, most []string) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(v string) bool {
+		inner, ok := network(v)
+		return !ok || !slices.ContainsFunc(most, func(m string) bool {
+			outer, ok := network(m)
+			return ok && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+		})
+	})
+}
+
+// network reads a CIDR or a single address.
+func network(s string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked(), true
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	a = a.Unmap().WithZone("")
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
