@@ -172,6 +172,19 @@ func TestKeysKeepTheirNetworks(t *testing.T) {
 	}
 }
 
+func TestAnIdenticalSceneKeepsItsETag(t *testing.T) {
+	a := newAPI(t)
+	body := `{"code":7,"variables":{"type":"object","properties":{"b":{},"a":{}}},"policy":{"digest":{"window":"1m"}},` + textOf + `}`
+	first := a.do("PUT", "/v1/scenes/s", "configure", body)
+	require.Equal(t, 201, first.StatusCode, first.body)
+	for _, again := range []string{body, first.body} {
+		res := a.do("PUT", "/v1/scenes/s", "configure", again, "If-Match: "+first.Header.Get("ETag"))
+		require.Equal(t, 200, res.StatusCode, res.body)
+		require.Equal(t, first.Header.Get("ETag"), res.Header.Get("ETag"))
+		require.JSONEq(t, first.body, res.body)
+	}
+}
+
 func TestRollbackHonoursIfMatch(t *testing.T) {
 	a := newAPI(t)
 	for i, text := range []string{"one", "two"} {

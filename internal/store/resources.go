@@ -182,7 +182,7 @@ func (s *Store) putResource(ctx context.Context, q querier, res domain.Resource,
 			out.Secrets[name] = v
 		}
 	}
-	if old != nil && res.Kind != domain.ResourceScene && bytes.Equal(old.Spec, orEmpty(res.Spec)) && maps.Equal(old.Secrets, out.Secrets) {
+	if old != nil && bytes.Equal(old.Spec, orEmpty(res.Spec)) && maps.Equal(old.Secrets, out.Secrets) {
 		return *old, false, nil
 	}
 	sealed := []byte{}

@@ -10,7 +10,8 @@ import (
 
 const maxPage = 200
 
-// PutScene stores a new version of a scene, live at once. ifMatch is against
+// PutScene stores a new version of a scene, live at once; a scene equal to the
+// live one, its reason included, stays at its version. ifMatch is against
 // the live version's number, as in PutResource. A code that another live scene
 // has fails with domain.CodeConflict.
 func (s *Store) PutScene(ctx context.Context, sc domain.Scene, by, reason string, ifMatch int64) (v domain.SceneVersion, created bool, err error) {
@@ -42,7 +43,16 @@ func (s *Store) PutScene(ctx context.Context, sc domain.Scene, by, reason string
 		if err != nil {
 			return err
 		}
-		created = isNew
+		if created = isNew; !isNew {
+			same, err := collect(ctx, q, selectVersions+`WHERE v.key = $1 AND v.version = $2`, []any{sc.Key, stored.Version}, scanVersion)
+			if err != nil {
+				return err
+			}
+			if len(same) > 0 { // nothing was new
+				v = same[0]
+				return nil
+			}
+		}
 		v = domain.SceneVersion{
 			Key: sc.Key, Version: int(stored.Version), Scene: sc, CreatedAt: stored.UpdatedAt, By: by, Reason: clean(reason), Live: true,
 		}

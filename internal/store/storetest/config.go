@@ -92,6 +92,17 @@ func scenes(t *testing.T, open Opener) {
 	sc.Title = "two"
 	_, _, err = s.PutScene(ctx, sc, "key_1", "second", 1)
 	require.NoError(t, err)
+	rev, err := s.Revision(ctx)
+	require.NoError(t, err)
+	second, err := s.GetSceneVersion(ctx, "alert", 2)
+	require.NoError(t, err)
+	same, created, err := s.PutScene(ctx, sc, "key_2", "again", -1)
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Equal(t, second, same, "what is equal stays at its version")
+	after, err := s.Revision(ctx)
+	require.NoError(t, err)
+	require.Equal(t, rev, after)
 	_, _, err = s.PutScene(ctx, sc, "key_1", "lost", 1)
 	require.Equal(t, domain.CodePreconditionFailed, domain.CodeOf(err))
 	twin := sc
