@@ -46,7 +46,7 @@ type App struct {
 	runner   *schedule.Runner
 	metrics  *telemetry.Metrics
 	handler  http.Handler
-	streams  func() // ends the event streams
+	release  func() // ends the event streams and lets go those who wait for a message
 	ready    *readiness
 
 	keyIDs     []string                      // of the master key's ring; the first seals
@@ -171,7 +171,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err != nil {
 		return nil, fmt.Errorf("describe the API: %w", err)
 	}
-	a.handler, a.streams = api, api.Close
+	a.handler, a.release = api, api.Close
 	return a, nil
 }
 

@@ -18,8 +18,13 @@ import (
 	"hongyan/internal/config"
 )
 
-// drainLimit bounds a graceful stop; systemd and Kubernetes allow 30 s.
-const drainLimit = 24 * time.Second
+// The parts of a graceful stop. What one part uses up is not taken from the
+// next, and together they stay under 25 s; systemd and Kubernetes allow 30.
+const (
+	drainLimit = 9 * time.Second  // requests that are being answered
+	stopLimit  = 12 * time.Second // calls to WeCom in flight, of which each has 10 s; more if the drain was short
+	closeLimit = 3 * time.Second  // what is written behind, and the store
+)
 
 // Version is the version of the build, or "dev".
 func Version() string {
@@ -47,7 +52,7 @@ func Serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 // run serves a until ctx ends. announce, if any, is called once it is ready.
 func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.Context) error) (err error) {
 	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 		defer cancel()
 		err = errors.Join(err, a.Close(closing))
 	}()
@@ -101,15 +106,18 @@ func (a *App) run(ctx context.Context, stdout io.Writer, announce func(context.C
 	}
 	notify("STOPPING=1")
 	a.log.Info("stopping")
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit+stopLimit)
 	defer cancel()
 	a.ready.set(false)
 	errs := []error{cause}
-	a.streams()
+	a.release()
+	drain, cancel := context.WithTimeout(stop, drainLimit)
+	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {
+		a.log.Warn("requests were cut off that did not end in time", "limit", drainLimit)
 		_ = srv.Close()
 	}
-	errs = append(errs, a.Stop(drain))
+	errs = append(errs, a.Stop(stop))
 	if ops != nil {
 		_ = ops.Close()
 	}

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -66,7 +65,7 @@ func refreshDirectory(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), refreshWait)
+	ctx, cancel := s.patience(r, refreshWait)
 	defer cancel()
 	err = s.cfg.Directory.Refresh(ctx, key)
 	if d, ok := errors.AsType[*domain.Error](err); ok {

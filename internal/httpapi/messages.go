@@ -104,9 +104,9 @@ func send(s *Server, w http.ResponseWriter, r *request) error {
 	return reply(w, http.StatusAccepted, s.acceptedView(a))
 }
 
-// await waits for the end of a message, at most d.
+// await waits for the end of a message, at most d and while the server runs.
 func (s *Server) await(r *request, id string, d time.Duration) (v domain.MessageView, final bool, err error) {
-	ctx, cancel := context.WithTimeout(r.Context(), d)
+	ctx, cancel := s.patience(r, d)
 	defer cancel()
 	if err := s.cfg.Messages.Wait(ctx, id); err != nil || s.cfg.History == nil {
 		return v, false, err

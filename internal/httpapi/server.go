@@ -50,14 +50,15 @@ const (
 	readTimeout        = 10 * time.Second // of a handler that only reads
 )
 
-// Server is the API as an http.Handler. Safe for concurrent use; Close ends
-// the event streams.
+// Server is the API as an http.Handler. Safe for concurrent use.
 type Server struct {
 	cfg    Config
 	mux    *http.ServeMux
 	origin *http.CrossOriginProtection
 	ids    domain.IDs
 	hub    *hub
+	ends   context.Context // until Close
+	end    context.CancelFunc
 	spec   func() (spec, error) // built at the first request for it
 }
 
@@ -74,13 +75,26 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), hub: newHub(cfg.Events, cfg.Streams, cfg.Log)}
+	s.ends, s.end = context.WithCancel(context.Background())
 	s.spec = sync.OnceValues(func() (spec, error) { return newSpec(cfg.Version) })
 	s.register(routes())
 	return s, nil
 }
 
-// Close ends the event streams and waits for their feed.
-func (s *Server) Close() { s.hub.close() }
+// Close ends what would outlive a graceful stop: the event streams, for whose
+// feed it waits, and those who wait for something, who are answered at once
+// with what is known. Other requests are answered as before.
+func (s *Server) Close() {
+	s.end()
+	s.hub.close()
+}
+
+// patience ends after d, when the caller is gone, and when the server closes.
+func (s *Server) patience(r *request, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(r.Context(), d)
+	unhook := context.AfterFunc(s.ends, cancel)
+	return ctx, func() { unhook(); cancel() }
+}
 
 // HTTPServer returns a server for the main listener with the limits on slow
 // and large headers set. Bodies have their own, per route; answers have none,
