@@ -88,13 +88,29 @@ func TestProblemIsTyped(t *testing.T) {
 	require.ErrorContains(t, err, "422 invalid: Invalid: data does not fit; /data/service: is missing")
 }
 
+func TestResendIsRepeatedUnderOneKey(t *testing.T) {
+	var keys []string
+	c := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if keys = append(keys, r.Header.Get("Idempotency-Key")); len(keys) == 1 {
+			answer(w, http.StatusServiceUnavailable, `{"code":"unavailable"}`)
+			return
+		}
+		answer(w, http.StatusAccepted, `{"id":"msg_2"}`)
+	})
+	_, err := c.Resend(t.Context(), "msg_1", "", "all")
+	require.NoError(t, err)
+	require.Len(t, keys, 2)
+	require.NotEmpty(t, keys[0])
+	require.Equal(t, keys[0], keys[1])
+}
+
 func TestUnsafeCallsAreNotRepeated(t *testing.T) {
 	var calls atomic.Int32
 	c := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		calls.Add(1)
 		answer(w, http.StatusServiceUnavailable, `{"code":"unavailable"}`)
 	})
-	_, err := c.Resend(t.Context(), "msg_1", "", "")
+	_, err := c.Release(t.Context(), "msg_1", false)
 	require.Error(t, err)
 	_, err = c.CreateKey(t.Context(), client.KeyRequest{Name: "a"})
 	require.Error(t, err)

@@ -353,7 +353,7 @@ func (c *Client) Release(ctx context.Context, id string, drop bool) (json.RawMes
 
 // Resend sends a message again as a new one. Render is "same" (the same bytes)
 // or "latest" (the live scene), only is "failed" or "all"; empty means the
-// gateway's default.
+// gateway's default. A repeat after a lost answer does not send a second time.
 func (c *Client) Resend(ctx context.Context, id, render, only string) (json.RawMessage, error) {
 	body := map[string]string{}
 	if render != "" {
@@ -362,8 +362,8 @@ func (c *Client) Resend(ctx context.Context, id, render, only string) (json.RawM
 	if only != "" {
 		body["only"] = only
 	}
-	// Not repeated: a second resend would be a second message.
-	return c.action(ctx, "/v1/messages/"+url.PathEscape(id)+"/resend", body, false)
+	a, err := c.post(ctx, "/v1/messages/"+url.PathEscape(id)+"/resend", body, &SendOptions{})
+	return a.body, err
 }
 
 func (c *Client) action(ctx context.Context, path string, body any, safe bool) (json.RawMessage, error) {

@@ -202,6 +202,55 @@ func TestCancelAndResend(t *testing.T) {
 	require.Len(t, w.wecom.Inbox("load-1", 10), 2)
 }
 
+// A resend is repeated under its Idempotency-Key as a send is.
+func TestResendOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	first, second := w.send(alert(1)).str("id"), w.send(alert(2)).str("id")
+	resend := func(id string, body any, headers ...string) answer {
+		return w.try("POST", "/v1/messages/"+id+"/resend", body, headers...)
+	}
+	once := []string{"Idempotency-Key", "once"}
+	r := resend(first, obj{"only": "all"}, once...)
+	require.Equal(t, 202, r.status, "%s", r.raw)
+	require.Empty(t, r.header.Get("Idempotency-Replayed"))
+	for _, body := range []any{obj{"only": "all"}, `{ "only" : "\u0061ll" }`} {
+		again := resend(first, body, once...)
+		require.Equal(t, 202, again.status, "%s", again.raw)
+		require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+		require.Equal(t, r.str("id"), again.str("id"))
+		require.Equal(t, "/v1/messages/"+r.str("id"), again.header.Get("Location"))
+	}
+	for _, c := range []struct {
+		name string
+		try  func() answer
+	}{
+		{"another body", func() answer { return resend(first, obj{"only": "all", "render": "latest"}, once...) }},
+		{"another message", func() answer { return resend(second, obj{"only": "all"}, once...) }},
+		{"another action", func() answer { return w.try("POST", "/v1/messages", alert(1), once...) }},
+	} {
+		a := c.try()
+		require.Equal(t, 422, a.status, "%s: %s", c.name, a.raw)
+		require.Equal(t, "idempotency_mismatch", a.str("code"), c.name)
+	}
+	require.Equal(t, 422, resend(first, obj{"only": "all"}, "Idempotency-Key", strings.Repeat("k", 256)).status)
+
+	// Without a body, and for those who do not get it otherwise.
+	later := alert(3)
+	later["send_at"] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	open := w.must("POST", "/v1/messages", later).str("id")
+	require.Equal(t, 409, resend(open, nil, "Idempotency-Key", "refused").status)
+	w.must("POST", "/v1/messages/"+open+"/cancel", nil)
+	r = resend(open, nil, "Idempotency-Key", "refused")
+	require.Equal(t, 202, r.status, "a refusal is not remembered")
+	require.Equal(t, r.str("id"), resend(open, obj{}, "Idempotency-Key", "refused").str("id"), "no body is {}")
+
+	eventually(t, "all are sent", func() bool { return w.depth() == 0 })
+	require.Len(t, w.wecom.Inbox("load-1", 10), 2)
+	require.Len(t, w.wecom.Inbox("load-2", 10), 1)
+	require.Len(t, w.wecom.Inbox("load-3", 10), 1)
+}
+
 func TestR12_KeyRules(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sandbox.Options{})

@@ -98,9 +98,9 @@ type BatchItem struct {
 // ResendOptions says what a resend repeats. The zero value repeats for those
 // who did not get it, as it was rendered.
 type ResendOptions struct {
-	Latest    bool // render anew with the scene's live version
-	All       bool // for all recipients, not only those without success
-	RequestID string
+	Latest bool          // render anew with the scene's live version
+	All    bool          // for all recipients, not only those without success
+	Submit SubmitOptions // without a Source and a Body; the hash covers the message, too
 }
 
 // DryRun is what a request would become. Nothing of it is stored.

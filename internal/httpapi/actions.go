@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/sha256"
 	"net/http"
 
 	"hongyan/internal/domain"
@@ -68,8 +69,12 @@ type resendRequest struct {
 }
 
 func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
+	n, err := s.optionalBody(w, r)
+	if err != nil {
+		return err
+	}
 	var req resendRequest
-	if err := s.decode(w, r, resendShape, true, &req); err != nil {
+	if err := fit(&n, resendShape, &req); err != nil {
 		return err
 	}
 	var bad []domain.FieldError
@@ -81,6 +86,10 @@ func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
 	if len(bad) > 0 {
 		return domain.Invalid(bad...)
 	}
+	opt, err := options(r, &n)
+	if err != nil {
+		return err
+	}
 	v, err := s.visible(r.Context(), r)
 	if err != nil {
 		return err
@@ -88,10 +97,12 @@ func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
 	if s.cfg.Messages == nil {
 		return errNoService
 	}
-	a, err := s.cfg.Messages.Resend(r.Context(), r.caller, v.Message.ID, domain.ResendOptions{Latest: req.Render == "latest", All: req.Only == "all", RequestID: r.id})
+	// The message stands in the path, not in the body: the same body for another
+	// message is another request.
+	opt.BodyHash = sha256.Sum256(append([]byte("resend "+v.Message.ID+" "), opt.BodyHash[:]...))
+	a, err := s.cfg.Messages.Resend(r.Context(), r.caller, v.Message.ID, domain.ResendOptions{Latest: req.Render == "latest", All: req.Only == "all", Submit: opt})
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "/v1/messages/"+a.ID)
-	return reply(w, http.StatusAccepted, s.acceptedView(a))
+	return s.replyAccepted(w, a)
 }

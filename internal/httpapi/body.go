@@ -120,6 +120,24 @@ func (s *Server) parseBody(w http.ResponseWriter, r *request) (jsontree.Node, er
 	if err != nil {
 		return jsontree.Node{}, err
 	}
+	return parse(b)
+}
+
+// optionalBody is parseBody for a route that takes an empty body for {}.
+func (s *Server) optionalBody(w http.ResponseWriter, r *request) (jsontree.Node, error) {
+	b, err := s.readBody(w, r)
+	if err != nil {
+		return jsontree.Node{}, err
+	}
+	if blank(b) {
+		b = []byte("{}")
+	}
+	return parse(b)
+}
+
+func blank(body []byte) bool { return len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 }
+
+func parse(b []byte) (jsontree.Node, error) {
 	n, err := jsontree.Parse(b)
 	if err != nil {
 		return jsontree.Node{}, malformed(err)
@@ -143,12 +161,12 @@ func (s *Server) decode(w http.ResponseWriter, r *request, sh *shape, optional b
 	if err != nil {
 		return err
 	}
-	if optional && len(strings.TrimSpace(string(b[:min(len(b), 64)]))) == 0 {
+	if optional && blank(b) {
 		return nil
 	}
-	n, err := jsontree.Parse(b)
+	n, err := parse(b)
 	if err != nil {
-		return malformed(err)
+		return err
 	}
 	return fit(&n, sh, v)
 }

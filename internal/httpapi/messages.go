@@ -89,18 +89,28 @@ func send(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if wait > 0 {
+		v, final, err := s.await(r, a.ID, wait)
+		if err == nil && final {
+			acceptedHeaders(w, a)
+			return reply(w, http.StatusOK, s.messageView(v, r.language()))
+		}
+		// It is accepted, whatever went wrong since: say so.
+	}
+	return s.replyAccepted(w, a)
+}
+
+func acceptedHeaders(w http.ResponseWriter, a domain.Accepted) {
 	h := w.Header()
 	h["Location"] = []string{"/v1/messages/" + a.ID}
 	if a.Replayed {
 		h.Set("Idempotency-Replayed", "true")
 	}
-	if wait > 0 {
-		v, final, err := s.await(r, a.ID, wait)
-		if err == nil && final {
-			return reply(w, http.StatusOK, s.messageView(v, r.language()))
-		}
-		// It is accepted, whatever went wrong since: say so.
-	}
+}
+
+// replyAccepted answers for a message that is durably accepted.
+func (s *Server) replyAccepted(w http.ResponseWriter, a domain.Accepted) error {
+	acceptedHeaders(w, a)
 	return reply(w, http.StatusAccepted, s.acceptedView(a))
 }
 

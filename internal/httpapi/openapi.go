@@ -136,7 +136,7 @@ func operation(r route, registry huma.Registry, problem *huma.Schema) *huma.Oper
 	}
 	headers := slices.Clone(r.headers)
 	if r.send {
-		headers = append(headers, parameter{"Idempotency-Key", "Up to 255 characters; a repeat with the same body gets the first answer", "string"})
+		headers = append(headers, parameter{"Idempotency-Key", "Up to 255 characters; a repeat with the same path and body gets the first answer", "string"})
 	}
 	if r.etag && r.method != http.MethodGet {
 		headers = append(headers, parameter{"If-Match", "The ETag that must still be there; otherwise 412", "string"})

@@ -94,7 +94,7 @@ func routes() []route {
 		{method: get, path: "/v1/messages/{id}/events", scope: read, id: "listMessageEvents", tag: "Messages", summary: "The timeline of a message", status: 200, answer: List[Event]{}, handle: listEvents},
 		{method: post, path: "/v1/messages/{id}/cancel", scope: operate, id: "cancelMessage", limited: true, tag: "Messages", summary: "Cancel what is not yet being sent", body: struct{}{}, optional: true, status: 200, answer: Message{}, handle: cancelMessage},
 		{method: post, path: "/v1/messages/{id}/release", scope: operate, id: "releaseMessage", limited: true, tag: "Messages", summary: "Decide about a held message, which WeCom may or may not have: send it again, or drop it", body: releaseRequest{}, optional: true, status: 200, answer: Message{}, handle: releaseMessage},
-		{method: post, path: "/v1/messages/{id}/resend", scope: operate, id: "resendMessage", limited: true, tag: "Messages", summary: "Send a message again as a new one", body: resendRequest{}, optional: true, status: 202, answer: Accepted{}, handle: resendMessage},
+		{method: post, path: "/v1/messages/{id}/resend", scope: operate, id: "resendMessage", limited: true, tag: "Messages", summary: "Send a message again as a new one", body: resendRequest{}, optional: true, status: 202, answer: Accepted{}, send: true, handle: resendMessage},
 		{
 			method: get, path: "/v1/events/stream", scope: read, id: "streamEvents", tag: "Events", summary: "Follow all events (server-sent events); Last-Event-ID goes on where a stream broke off", status: 200, answer: Event{}, stream: true, handle: stream,
 			query:   []parameter{{"last_event_id", "For clients that cannot set the header Last-Event-ID", "integer"}},

@@ -251,9 +251,5 @@ func runSchedule(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "/v1/messages/"+a.ID)
-	if a.Replayed {
-		w.Header().Set("Idempotency-Replayed", "true")
-	}
-	return reply(w, http.StatusAccepted, s.acceptedView(a))
+	return s.replyAccepted(w, a)
 }

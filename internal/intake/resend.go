@@ -31,7 +31,8 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 	if to.Empty() {
 		return domain.Accepted{}, domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
 	}
-	o := submission{SubmitOptions: domain.SubmitOptions{RequestID: ro.RequestID, Source: "resend"}, resendOf: id, dry: true}
+	o := submission{SubmitOptions: ro.Submit, resendOf: id, dry: true}
+	o.Source = "resend"
 	var p prepared
 	if ro.Latest {
 		var req domain.SendRequest
@@ -46,10 +47,7 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 	if err != nil {
 		return domain.Accepted{}, err
 	}
-	if _, err := in.commit(ctx, []prepared{p}, nil); err != nil {
-		return domain.Accepted{}, err
-	}
-	return p.accepted(), nil
+	return in.accept(ctx, by, p, ro.Submit)
 }
 
 func (in *Intake) resendTo(ctx context.Context, id string, everyone bool) (domain.To, error) {

@@ -16,6 +16,11 @@ func (in *Intake) Submit(ctx context.Context, by domain.Caller, req domain.SendR
 	if err != nil {
 		return domain.Accepted{}, err
 	}
+	return in.accept(ctx, by, p, opt)
+}
+
+// accept commits one message, or finds the answer that its key remembers.
+func (in *Intake) accept(ctx context.Context, by domain.Caller, p prepared, opt domain.SubmitOptions) (domain.Accepted, error) {
 	idem, err := idemKey(by, opt, http.StatusAccepted, p.accepted())
 	if err != nil {
 		return domain.Accepted{}, err
