@@ -59,11 +59,15 @@ func (s *Sender) succeed(d *domain.Delivery, app domain.App, res wecom.SendResul
 	if res.Errmsg != "" {
 		r.Attempt.Errmsg = res.Errmsg
 	}
-	r.Rejected = rejected(res)
+	v := judgeReceivers(d.Body, &res)
+	r.Rejected = v.rejected
+	if v.strangers != "" {
+		r.Attempt.Errmsg += " (named, but not addressed: " + v.strangers + ")"
+	}
 	switch {
 	case len(r.Rejected) == 0:
 		r.Next = domain.StateSent
-	case len(r.Rejected) >= d.Recipients:
+	case v.all:
 		// Some tenants answer errcode 0 although nobody was valid.
 		r.Next = domain.StateFailed
 	default:
@@ -77,25 +81,6 @@ func (s *Sender) answered(d *domain.Delivery, app domain.App) {
 	if s.pacer(d.Lane).answered(d.StartedAt) {
 		s.cfg.Logger.Info("WeCom can be reached again", "app", app.Key)
 	}
-}
-
-// rejected lists the recipients that WeCom named as not reached.
-func rejected(res wecom.SendResult) []domain.Recipient {
-	n := len(res.InvalidUser) + len(res.InvalidParty) + len(res.InvalidTag) + len(res.UnlicensedUser)
-	if n == 0 {
-		return nil
-	}
-	out := make([]domain.Recipient, 0, n)
-	add := func(ids []string, kind domain.RecipientKind, outcome domain.Outcome, reason string) {
-		for _, id := range ids {
-			out = append(out, domain.Recipient{Kind: kind, ID: id, Outcome: outcome, Reason: reason})
-		}
-	}
-	add(res.InvalidUser, domain.KindUser, domain.OutcomeInvalid, "invaliduser")
-	add(res.InvalidParty, domain.KindDepartment, domain.OutcomeInvalid, "invalidparty")
-	add(res.InvalidTag, domain.KindTag, domain.OutcomeInvalid, "invalidtag")
-	add(res.UnlicensedUser, domain.KindUser, domain.OutcomeUnlicensed, "unlicenseduser")
-	return out
 }
 
 // fail applies the retry schedule of the error's class. Where the whole
@@ -145,7 +130,7 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		if d.InDoubt() { // a refusal of bytes that WeCom may have got before says nothing of that
 			r.Next = domain.StateUncertain
 		} else if e.Result != nil {
-			r.Rejected = rejected(*e.Result)
+			r.Rejected = judgeReceivers(d.Body, e.Result).rejected
 		}
 	}
 	s.answered(d, app)
