@@ -49,7 +49,6 @@ var rules = map[string]rule{
 	"unreachable":  {message: Pair{"could not be downloaded", "无法下载"}, fix: Pair{"check the URL; private addresses need HONGYAN_EGRESS_ALLOW", "请检查 URL；内网地址需要 HONGYAN_EGRESS_ALLOW"}},
 	"media":        {message: Pair{"is not usable media", "不是可用的媒体"}, fix: Pair{"give url, base64 with filename, or upload", "请提供 url、base64 加 filename，或 upload"}},
 	"media_type":   {message: Pair{"is a kind of file that WeCom does not take here", "企业微信在此处不接受该类型的文件"}, args: Pair{"must be {0}, not {1}", "必须是 {0}，而不是 {1}"}, fix: Pair{"convert it, or send it as a file", "请转换格式，或以 file 类型发送"}},
-	"store":        {message: Pair{"could not be stored", "无法保存"}, fix: Pair{"try again", "请重试"}},
 	"multipart":    {message: Pair{"is not a usable multipart body", "不是可用的 multipart 请求体"}, fix: Pair{"send multipart/form-data with one part named media and a filename", "请以 multipart/form-data 发送一个名为 media 且带文件名的部分"}},
 
 	"unknown_scene":    {message: Pair{"there is no such scene", "没有这个场景"}, fix: Pair{"list them with GET /v1/scenes", "可用 GET /v1/scenes 列出"}},

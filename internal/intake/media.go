@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/jsontree"
 )
 
 // uploadLife is how long an upload may be referred to by its id.
@@ -28,12 +29,7 @@ var mediaLimits = map[string]int64{
 const minMedia = 6
 
 // mediaSource is a {"media": {…}} object of the API.
-type mediaSource struct {
-	URL      string `json:"url"`
-	Base64   string `json:"base64"`
-	Filename string `json:"filename"`
-	Upload   string `json:"upload"`
-}
+type mediaSource struct{ URL, Base64, Filename, Upload string }
 
 // mediaResolver turns media objects into stored files while a message is
 // planned, and remembers them for the stored request.
@@ -44,35 +40,24 @@ type mediaResolver struct {
 }
 
 // Resolve stores the file behind a media object and returns its reference.
-// mediaType is image, voice, video, file or newsimage.
-func (m *mediaResolver) Resolve(ctx context.Context, raw json.RawMessage, mediaType string) (domain.MediaRef, *domain.FieldError) {
-	var src mediaSource
-	if err := json.Unmarshal(raw, &src); err != nil {
-		f := field("", "type", "is not a media object", `use {"url":…}, {"base64":…,"filename":…} or {"upload":"upl_…"}`)
-		return domain.MediaRef{}, &f
-	}
-	given := 0
-	for _, s := range []string{src.URL, src.Base64, src.Upload} {
-		if s != "" {
-			given++
-		}
-	}
-	if given != 1 {
-		f := field("", "required", "names no file, or more than one", "give exactly one of url, base64 and upload")
-		return domain.MediaRef{}, &f
-	}
-	up, data, bad := m.load(ctx, src)
+// mediaType is image, voice, video, file or newsimage. An error is that of the
+// store: the object may be right.
+func (m *mediaResolver) Resolve(ctx context.Context, raw json.RawMessage, mediaType string) (domain.MediaRef, *domain.FieldError, error) {
+	src, bad := parseMediaSource(raw)
 	if bad != nil {
-		return domain.MediaRef{}, bad
+		return domain.MediaRef{}, bad, nil
 	}
-	if bad := CheckMedia(mediaType, up.Size, up.MIME, up.Filename); bad != nil {
-		return domain.MediaRef{}, bad
+	up, data, bad, err := m.load(ctx, src)
+	if bad == nil && err == nil {
+		bad = CheckMedia(mediaType, up.Size, up.MIME, up.Filename)
+	}
+	if bad != nil || err != nil {
+		return domain.MediaRef{}, bad, err
 	}
 	if data != nil && m.store {
 		up.ID = m.in.cfg.IDs.New(domain.PrefixUpload)
 		if err := m.in.cfg.Store.PutUpload(ctx, up, data); err != nil {
-			f := field("", "store", "could not be stored", "try again")
-			return domain.MediaRef{}, &f
+			return domain.MediaRef{}, nil, err
 		}
 	}
 	if m.seen == nil {
@@ -83,35 +68,84 @@ func (m *mediaResolver) Resolve(ctx context.Context, raw json.RawMessage, mediaT
 	if name == "" {
 		name = up.Filename
 	}
-	return domain.MediaRef{SHA256: up.SHA256, Type: mediaType, Name: name}, nil
+	return domain.MediaRef{SHA256: up.SHA256, Type: mediaType, Name: name}, nil, nil
 }
 
-func (m *mediaResolver) load(ctx context.Context, src mediaSource) (domain.Upload, []byte, *domain.FieldError) {
+// mediaFields are the members of a media object.
+var mediaFields = []string{"base64", "filename", "upload", "url"}
+
+// parseMediaSource reads a media object as strictly as the rest of a request is
+// read: what is not known here is refused, and names are written as documented.
+func parseMediaSource(raw json.RawMessage) (src mediaSource, bad *domain.FieldError) {
+	wrong := func(pointer, code, message, fix string, args ...any) (mediaSource, *domain.FieldError) {
+		return mediaSource{}, &domain.FieldError{Pointer: pointer, Code: code, Args: args, Message: message, Fix: fix}
+	}
+	n, err := jsontree.Parse(raw)
+	if err != nil || n.Kind != jsontree.Object {
+		return wrong("", "type", "is not a media object", `use {"url":…}, {"base64":…,"filename":…} or {"upload":"upl_…"}`)
+	}
+	given := 0
+	for i := range n.Items {
+		name, v := n.Names[i].Text(), &n.Items[i]
+		at := "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		var into *string
+		switch name {
+		case "url":
+			into = &src.URL
+		case "base64":
+			into = &src.Base64
+		case "upload":
+			into = &src.Upload
+		case "filename":
+			into = &src.Filename
+		default:
+			return wrong(at, "unknown", "is not known here", "use one of: "+strings.Join(mediaFields, ", "), mediaFields)
+		}
+		switch {
+		case v.Kind == jsontree.Null: // counts as absent
+			continue
+		case v.Kind != jsontree.String:
+			return wrong(at, "type", "must be string, not "+v.Kind.String(), "send string", "string", v.Kind.String())
+		}
+		if *into = v.Text(); *into != "" && into != &src.Filename {
+			given++
+		}
+	}
+	if given != 1 {
+		return wrong("", "required", "names no file, or more than one", "give exactly one of url, base64 and upload")
+	}
+	return src, nil
+}
+
+func (m *mediaResolver) load(ctx context.Context, src mediaSource) (domain.Upload, []byte, *domain.FieldError, error) {
 	switch {
 	case src.Upload != "":
 		up, err := m.in.cfg.Store.GetUpload(ctx, src.Upload)
-		if err != nil || time.Now().After(up.ExpiresAt) {
-			f := field("/upload", "unknown", "is not an upload that still exists", "upload the file again with POST /v1/media")
-			return domain.Upload{}, nil, &f
+		switch {
+		case err == nil && time.Now().Before(up.ExpiresAt):
+			return up, nil, nil, nil
+		case err != nil && domain.CodeOf(err) != domain.CodeNotFound:
+			return domain.Upload{}, nil, nil, err
 		}
-		return up, nil, nil
+		f := field("/upload", "unknown", "is not an upload that still exists", "upload the file again with POST /v1/media")
+		return domain.Upload{}, nil, &f, nil
 	case src.Base64 != "":
 		data, err := base64.StdEncoding.DecodeString(src.Base64)
 		if err != nil {
 			f := field("/base64", "format", "is not base64", "encode the file's bytes with the standard alphabet and padding")
-			return domain.Upload{}, nil, &f
+			return domain.Upload{}, nil, &f, nil
 		}
-		return NewUpload(src.Filename, data), data, nil
+		return NewUpload(src.Filename, data), data, nil, nil
 	default:
 		u, err := url.Parse(src.URL)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
 			f := field("/url", "format", "is not an http or https URL", "give the full URL of the file")
-			return domain.Upload{}, nil, &f
+			return domain.Upload{}, nil, &f, nil
 		}
 		data, name, _, err := m.in.cfg.Fetch.Get(ctx, src.URL, mediaLimits["file"])
 		if err != nil {
 			f := field("/url", "unreachable", "could not be downloaded: "+err.Error(), "check the URL; private addresses need HONGYAN_EGRESS_ALLOW")
-			return domain.Upload{}, nil, &f
+			return domain.Upload{}, nil, &f, nil
 		}
 		if src.Filename != "" {
 			name = src.Filename
@@ -119,7 +153,7 @@ func (m *mediaResolver) load(ctx context.Context, src mediaSource) (domain.Uploa
 		if name == "" {
 			name = path.Base(u.Path)
 		}
-		return NewUpload(name, data), data, nil
+		return NewUpload(name, data), data, nil, nil
 	}
 }
 

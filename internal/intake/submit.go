@@ -55,7 +55,7 @@ func (in *Intake) SubmitBatch(ctx context.Context, by domain.Caller, reqs []doma
 		p, err := in.prepare(ctx, by, reqs[i], submission{SubmitOptions: opt}, true)
 		if err != nil {
 			e, ok := errors.AsType[*domain.Error](err)
-			if !ok || ctx.Err() != nil || e.Code == domain.CodeInternal || e.Code == domain.CodeUnavailable {
+			if !ok || ctx.Err() != nil || oneOf(e.Code, domain.CodeInternal, domain.CodeUnavailable, domain.CodeDiskFull) {
 				return nil, false, err
 			}
 			shown := *e

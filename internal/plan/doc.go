@@ -38,9 +38,10 @@ type Audiences interface {
 
 // MediaResolver stores the file behind a media object and says what it is.
 // mediaType is image, voice, video, file, or newsimage for a picture that must
-// become a URL. The pointer of its field error is relative to the object.
+// become a URL. What the caller can mend is a field error, its pointer relative
+// to the object; err is all else, such as a database that is away.
 type MediaResolver interface {
-	Resolve(ctx context.Context, media json.RawMessage, mediaType string) (domain.MediaRef, *domain.FieldError)
+	Resolve(ctx context.Context, media json.RawMessage, mediaType string) (ref domain.MediaRef, wrong *domain.FieldError, err error)
 }
 
 // Input is everything that decides a plan.
@@ -96,12 +97,16 @@ func New(audiences Audiences, ids *domain.IDs) *Planner {
 
 // Plan makes the plan. What the caller can mend is a *domain.Error of
 // domain.CodeInvalid with pointers into the send request: /to/…, /content/….
+// An error of the resolver comes back as it is.
 func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	var bad []domain.FieldError
 	to, wrong := p.recipients(in.To)
 	bad = append(bad, wrong...)
 	bad = append(bad, checkEnvelope(in, to)...)
-	c, wrong := fit(ctx, in)
+	c, wrong, err := fit(ctx, in)
+	if err != nil {
+		return Planned{}, err
+	}
 	bad = append(bad, wrong...)
 	if len(bad) > 0 {
 		return Planned{}, domain.Invalid(bad...)

@@ -27,55 +27,60 @@ type fitted struct {
 	warnings []string
 }
 
-// fit brings the content into a form that WeCom takes, or says why it cannot.
-func fit(ctx context.Context, in Input) (fitted, []domain.FieldError) {
-	var c fitted
+// fit brings the content into a form that WeCom takes, or says why it cannot;
+// err is that of the media's resolver.
+func fit(ctx context.Context, in Input) (c fitted, bad []domain.FieldError, err error) {
 	content := bytes.TrimSpace(in.Content)
 	tree, err := jsontree.Parse(content)
 	if err != nil || tree.Kind != jsontree.Object {
-		return c, notContent(content, err)
+		return c, notContent(content, err), nil
 	}
 	r := &rewriter{ctx: ctx, kind: in.Type, resolver: in.Media}
 	if simple(content) {
 		content = tree.AppendCompact(make([]byte, 0, len(content)))
-	} else if content, tree, err = r.rewrite(content); err != nil {
-		return c, contentError(err)
+	} else if content, tree, err = r.rewrite(content); r.failed != nil {
+		return c, nil, r.failed
+	} else if err != nil {
+		return c, contentError(err), nil
 	}
 	if len(r.bad) > 0 {
-		return c, r.bad
+		return c, r.bad, nil
 	}
 	if len(content) > MaxContent {
-		return c, []domain.FieldError{field("/content", "max_bytes", "is too long", "shorten it", MaxContent, len(content))}
+		return c, []domain.FieldError{field("/content", "max_bytes", "is too long", "shorten it", MaxContent, len(content))}, nil
 	}
 	c.media = r.media
 	obj, _ := tree.Value().(map[string]any)
 	split, edits, bad := judge(in, r, obj, &c)
 	if len(bad) > 0 {
-		return c, bad
+		return c, bad, nil
 	}
 	if len(edits) > 0 {
 		if content, tree, err = (&rewriter{kind: in.Type, edits: edits}).rewrite(content); err != nil {
-			return c, contentError(err)
+			return c, contentError(err), nil
 		}
 		obj, _ = tree.Value().(map[string]any)
 		for _, v := range wecom.ValidateObject(in.Type, obj) {
 			if edits[v.Pointer] != nil { // cutting did not help
-				return c, []domain.FieldError{violation(v)}
+				return c, []domain.FieldError{violation(v)}, nil
 			}
 		}
 	}
 	c.title, c.text = describe(in.Type, obj, c.media)
 	c.parts = [][]byte{content}
 	if split > 0 {
-		return c, c.split(in, content, split)
+		bad = c.split(in, content, split)
 	}
-	return c, nil
+	return c, bad, nil
 }
 
 // Cut brings content into one message that WeCom takes, shortening what is too
 // long. What else is wrong is a *domain.Error of domain.CodeInvalid.
 func Cut(ctx context.Context, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error) {
-	c, bad := fit(ctx, Input{Type: kind, Content: content, Overflow: "cut"})
+	c, bad, err := fit(ctx, Input{Type: kind, Content: content, Overflow: "cut"})
+	if err != nil {
+		return nil, err
+	}
 	if len(bad) > 0 {
 		return nil, domain.Invalid(bad...)
 	}

@@ -284,12 +284,15 @@ func TestTitlesAndDescriptionsAreCut(t *testing.T) {
 // files resolves every media object and remembers what it was asked.
 type files struct{ asked []string }
 
-func (f *files) Resolve(_ context.Context, raw json.RawMessage, mediaType string) (domain.MediaRef, *domain.FieldError) {
+func (f *files) Resolve(_ context.Context, raw json.RawMessage, mediaType string) (domain.MediaRef, *domain.FieldError, error) {
 	f.asked = append(f.asked, mediaType+" "+string(raw))
-	if strings.Contains(string(raw), "gone") {
-		return domain.MediaRef{}, &domain.FieldError{Pointer: "/upload", Code: "unknown", Fix: "upload it again"}
+	switch {
+	case strings.Contains(string(raw), "gone"):
+		return domain.MediaRef{}, &domain.FieldError{Pointer: "/upload", Code: "unknown", Fix: "upload it again"}, nil
+	case strings.Contains(string(raw), "full"):
+		return domain.MediaRef{}, nil, domain.Errorf(domain.CodeDiskFull, "full")
 	}
-	return domain.MediaRef{SHA256: "abc", Type: mediaType, Name: "货单.pdf"}, nil
+	return domain.MediaRef{SHA256: "abc", Type: mediaType, Name: "货单.pdf"}, nil, nil
 }
 
 func TestMedia(t *testing.T) {
@@ -324,6 +327,34 @@ func TestMedia(t *testing.T) {
 	in.Media = &files{}
 	_, err := planner(nil).Plan(t.Context(), in)
 	require.Equal(t, []string{"/content/media_id/media/upload unknown"}, fields(t, err))
+	in = input(wecom.KindImage, `{"media":{"upload":"full"}}`)
+	in.Media = &files{}
+	_, err = planner(nil).Plan(t.Context(), in)
+	require.Equal(t, domain.CodeDiskFull, domain.CodeOf(err), "no fault of the content")
+}
+
+// TestMediaBesideItsField: WeCom would get the member twice.
+func TestMediaBesideItsField(t *testing.T) {
+	for _, tc := range []struct {
+		kind    wecom.Kind
+		content string
+		want    string // what must not stand beside it; none: it may
+	}{
+		{wecom.KindImage, `{"media_id":"abc","media":{"upload":"u"}}`, "/content/media exclusive"},
+		{wecom.KindFile, `{"media":{"upload":"u"},"media_id":{"media":{"upload":"v"}}}`, "/content/media exclusive"},
+		{wecom.KindMPNews, `{"articles":[{"title":"t","thumb_media_id":"abc","media":{"upload":"u"},"content":"c"}]}`, "/content/articles/0/media exclusive"},
+		{wecom.KindNews, `{"articles":[{"title":"t","url":"https://x.cn","media":{"upload":"u"},"picurl":"https://x.cn/p.png"}]}`, "/content/articles/0/media exclusive"},
+		{wecom.KindNews, `{"articles":[{"title":"t","url":"https://x.cn","media":{"upload":"u"}}]}`, ""},
+	} {
+		in := input(tc.kind, tc.content)
+		in.Media = &files{}
+		_, err := planner(nil).Plan(t.Context(), in)
+		if tc.want == "" {
+			require.NoError(t, err, tc.content)
+			continue
+		}
+		require.Contains(t, fields(t, err), tc.want, tc.content)
+	}
 }
 
 func TestDueTimes(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,9 +29,10 @@ type rewriter struct {
 	resolver MediaResolver
 	edits    map[string]func(string) string // by pointer
 
-	media []domain.MediaRef
-	at    map[string]bool // pointers of placeholders
-	bad   []domain.FieldError
+	media  []domain.MediaRef
+	at     map[string]bool // pointers of placeholders
+	bad    []domain.FieldError
+	failed error // of the resolver: nothing that a field could mend
 }
 
 // rewrite gives the copy of a content and its tree.
@@ -93,6 +95,7 @@ func (r *rewriter) object(dst []byte, raw json.RawMessage, pointer string, depth
 		return nil, err
 	}
 	dst = append(dst, '{')
+	var names, short []string // as written to dst; and which of them {"media":…} stands for
 	for first := true; dec.More(); first = false {
 		tok, err := dec.Token()
 		if err != nil {
@@ -108,13 +111,25 @@ func (r *rewriter) object(dst []byte, raw json.RawMessage, pointer string, depth
 		}
 		at := pointer + "/" + strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 		if name, inner, where := r.mediaField(pointer, key, v); name != "" {
+			if key == "media" {
+				short = append(short, name)
+			}
+			names = append(names, name)
 			dst = append(render.AppendString(dst, name), ':')
-			dst = r.resolve(dst, inner, where, pointer+"/"+name, name)
+			if dst = r.resolve(dst, inner, where, pointer+"/"+name, name); r.failed != nil {
+				return nil, r.failed
+			}
 			continue
 		}
+		names = append(names, key)
 		dst = append(render.AppendString(dst, key), ':')
 		if dst, err = r.value(dst, v, at, depth+1); err != nil {
 			return nil, err
+		}
+	}
+	for _, name := range short {
+		if n := slices.Index(names, name); slices.Contains(names[n+1:], name) { // WeCom would take either
+			r.bad = append(r.bad, field("/content"+pointer+"/media", "exclusive", "cannot stand together with "+name, "keep one of them", name))
 		}
 	}
 	return append(dst, '}'), nil
@@ -164,7 +179,11 @@ func (r *rewriter) resolve(dst []byte, inner json.RawMessage, where, pointer, na
 		r.bad = append(r.bad, field("/content"+where, "unsupported", "media cannot be uploaded here", "use WeCom's own media_id"))
 		return append(dst, `""`...)
 	}
-	ref, wrong := r.resolver.Resolve(r.ctx, inner, r.mediaType(name))
+	ref, wrong, err := r.resolver.Resolve(r.ctx, inner, r.mediaType(name))
+	if err != nil {
+		r.failed = err
+		return dst
+	}
 	if wrong != nil {
 		f := *wrong
 		f.Pointer = "/content" + where + f.Pointer

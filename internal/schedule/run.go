@@ -40,7 +40,7 @@ func passes(err error) bool {
 		return false
 	}
 	for _, f := range e.Fields {
-		if f.Code != "unreachable" && f.Code != "store" { // a file that could not be fetched or kept
+		if f.Code != "unreachable" { // a file that could not be fetched
 			return false
 		}
 	}
