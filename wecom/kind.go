@@ -34,6 +34,28 @@ func Kinds() []Kind {
 // Valid reports whether k is one of [Kinds].
 func (k Kind) Valid() bool { return slices.Contains(Kinds(), k) }
 
+// TakesSafe reports whether WeCom offers safe 1 for the kind: what is sent
+// cannot be passed on and has a watermark.
+func (k Kind) TakesSafe() bool {
+	switch k {
+	case KindText, KindImage, KindVideo, KindFile, KindMPNews:
+		return true
+	default:
+		return false
+	}
+}
+
+// TakesIDTrans reports whether WeCom puts names in the place of $userName=ID$
+// and its like in the kind, when enable_id_trans is 1.
+func (k Kind) TakesIDTrans() bool {
+	switch k {
+	case KindText, KindTextCard, KindNews, KindMPNews, KindMiniProgramNotice, KindTemplateCard:
+		return true
+	default:
+		return false
+	}
+}
+
 // KindByNumber returns the kind that has a number from 0 to 6: text, image,
 // voice, video, file, news, textcard.
 func KindByNumber(n int) (Kind, bool) {

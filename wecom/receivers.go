@@ -3,6 +3,7 @@ package wecom
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 )
 
@@ -33,6 +34,21 @@ func Receivers(body []byte) (users, parties, tags []string, all bool) {
 		}
 	}
 	return users, splitBar(party), splitBar(tag), false
+}
+
+// Flags reads safe and enable_id_trans of a message/send body; 0 is what WeCom
+// takes when one is missing or no number.
+func Flags(body []byte) (safe, idTrans int) {
+	eachMember(body, func(key, value []byte) bool {
+		switch string(key) {
+		case "safe":
+			safe, _ = strconv.Atoi(string(value))
+		case "enable_id_trans":
+			idTrans, _ = strconv.Atoi(string(value))
+		}
+		return true
+	})
+	return safe, idTrans
 }
 
 // Chat reads which group chat an appchat/send body is for; empty when it names

@@ -131,6 +131,19 @@ func TestReceivers(t *testing.T) {
 	}
 }
 
+func TestFlags(t *testing.T) {
+	for body, want := range map[string][2]int{
+		`{"touser":"a","text":{"safe":2,"content":"\"safe\":2"},"safe":1,"enable_id_trans":1}`: {1, 1},
+		`{ "safe" : 2 , "text" : {} }`:        {2, 0},
+		`{"safe":"1","enable_id_trans":true}`: {},
+		`{"safe":0}`:                          {},
+		`nonsense`:                            {},
+	} {
+		safe, idTrans := Flags([]byte(body))
+		require.Equal(t, want, [2]int{safe, idTrans}, body)
+	}
+}
+
 func TestChat(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"chatid":"C1","msgtype":"text","text":{"chatid":"no"}}`: "C1",

@@ -72,7 +72,8 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 	if !ok {
 		return domain.Submission{}, fmt.Errorf("compose a digest: there is no app %q", appKey)
 	}
-	content, kind, title, text, err := c.content(ctx, items)
+	safe, idTrans := flags(items)
+	content, kind, title, text, err := c.content(ctx, items, safe)
 	if err != nil {
 		return domain.Submission{}, fmt.Errorf("compose a digest: %w", err)
 	}
@@ -96,18 +97,38 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 	}
 	m.Priority, m.ExpiresAt = d.Priority, d.ExpiresAt
 	to := domain.To{Users: users, Departments: parties, Tags: tags, All: all}
-	d.Body, err = body(to, app.AgentID, kind, content)
+	if !kind.TakesIDTrans() {
+		idTrans = 0
+	}
+	d.Body, err = body(to, app.AgentID, kind, content, safe, idTrans)
 	if err != nil {
 		return domain.Submission{}, fmt.Errorf("compose a digest: %w", err)
 	}
 	rs := recipients(to, m.ID, d.ID)
 	d.Recipients, m.Recipients = len(rs), len(rs)
-	m.Request, err = json.Marshal(domain.SendRequest{App: appKey, Type: &domain.TypeRef{Name: string(kind)}, Content: content, To: to})
+	m.Request, err = json.Marshal(domain.SendRequest{
+		App: appKey, Type: &domain.TypeRef{Name: string(kind)}, Content: content, To: to, Safe: safe, EnableIDTrans: idTrans,
+	})
 	return domain.Submission{Messages: []domain.Message{m}, Deliveries: []domain.Delivery{d}, Recipients: rs}, err
 }
 
+// flags are the safe and the enable_id_trans that suit all of items. 2 of an
+// mpnews lets it be passed on inside the corp; a text knows only the stricter 1.
+func flags(items []domain.Mergeable) (safe, idTrans int) {
+	for i := range items {
+		s, trans := wecom.Flags(items[i].Delivery.Body)
+		if s != 0 {
+			safe = 1
+		}
+		if trans != 0 {
+			idTrans = 1
+		}
+	}
+	return safe, idTrans
+}
+
 // body writes the request in the order of fields that plan uses.
-func body(to domain.To, agent int64, kind wecom.Kind, content json.RawMessage) ([]byte, error) {
+func body(to domain.To, agent int64, kind wecom.Kind, content json.RawMessage, safe, idTrans int) ([]byte, error) {
 	b := []byte{'{'}
 	for _, l := range []struct {
 		name string
@@ -125,6 +146,12 @@ func body(to domain.To, agent int64, kind wecom.Kind, content json.RawMessage) (
 	b = append(b, ',')
 	b = render.AppendString(b, string(kind))
 	b = append(append(b, ':'), content...)
+	if safe != 0 {
+		b = append(b, `,"safe":1`...)
+	}
+	if idTrans != 0 {
+		b = append(b, `,"enable_id_trans":1`...)
+	}
 	b = append(b, '}')
 	if !json.Valid(b) {
 		return nil, errors.New("the content is not JSON")
@@ -158,15 +185,18 @@ func recipients(to domain.To, messageID, deliveryID string) []domain.Recipient {
 
 // content renders the scene's own digest, or lists the messages as a text: also
 // when the scene's own does not come out as something that WeCom takes. What
-// the messages said matters more than how the digest looks.
-func (c *Composer) content(ctx context.Context, items []domain.Mergeable) (content json.RawMessage, kind wecom.Kind, title, text string, err error) {
+// the messages said matters more than how the digest looks, and so does that it
+// stays as confidential as it was: a look that WeCom cannot protect is not used.
+func (c *Composer) content(ctx context.Context, items []domain.Mergeable, safe int) (content json.RawMessage, kind wecom.Kind, title, text string, err error) {
 	said, more := unpacked(items)
 	list, heading := lines(said, more)
 	text = strings.Join(append([]string{heading}, list...), "\n")
 	if scene := items[0].Delivery.Scene; scene != "" {
 		content, kind, ok, err := c.cfg.Scenes.RenderDigest(ctx, scene, root(said, list, more))
 		if ok && err == nil {
-			content, err = c.cfg.Cut(ctx, kind, content)
+			if content, err = c.cfg.Cut(ctx, kind, content); err == nil && safe != 0 && !kind.TakesSafe() {
+				err = fmt.Errorf("%s takes no safe, which a message in it has", kind)
+			}
 		}
 		if err != nil {
 			c.cfg.Logger.Warn("a scene's own digest is not usable, a list goes out instead", "scene", scene, "error", err)

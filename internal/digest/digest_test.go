@@ -115,6 +115,44 @@ func TestASceneGivesItsOwnLook(t *testing.T) {
 	require.Contains(t, content["description"], "…")
 }
 
+// TestADigestTakesOverWhatStandsBesideTheContent holds each look against what
+// WeCom offers for its type.
+func TestADigestTakesOverWhatStandsBesideTheContent(t *testing.T) {
+	const card = `{"type":"textcard","textcard":{"title":"t","description":"d","url":"https://ops.example.com/"}}`
+	const markdown = `{"type":"markdown","markdown":{"content":"m"}}`
+	for _, tc := range []struct {
+		look      string
+		tails     [3]string
+		kind      string
+		safe, ids any
+	}{
+		{"", [3]string{}, "text", nil, nil},
+		{"", [3]string{"", `,"safe":1`, ""}, "text", 1.0, nil},
+		{"", [3]string{`,"safe":2`, "", ""}, "text", 1.0, nil}, // of mpnews; a text has no milder one
+		{"", [3]string{"", "", `,"enable_id_trans":1`}, "text", nil, 1.0},
+		{"", [3]string{`,"enable_id_trans":1`, `,"safe":0,"enable_id_trans":0`, `,"safe":1`}, "text", 1.0, 1.0},
+		{card, [3]string{"", `,"enable_id_trans":1`, ""}, "textcard", nil, 1.0},
+		{card, [3]string{"", `,"safe":1`, ""}, "text", 1.0, nil}, // the look cannot be protected
+		{markdown, [3]string{"", `,"enable_id_trans":1`, ""}, "markdown", nil, nil},
+	} {
+		items := waiting(3, func(i int) string { return fmt.Sprint("fault ", i) })
+		for i, tail := range tc.tails {
+			body := strings.TrimSuffix(string(items[i].Delivery.Body), "}") + tail + "}"
+			items[i].Delivery.Body = []byte(body)
+		}
+		sub, _ := compose(t, composer(sceneWith(tc.look)), items)
+		var body map[string]any
+		require.NoError(t, json.Unmarshal(sub.Deliveries[0].Body, &body))
+		require.Equal(t, tc.kind, body["msgtype"], tc)
+		require.Equal(t, tc.safe, body["safe"], tc)
+		require.Equal(t, tc.ids, body["enable_id_trans"], tc)
+		var again map[string]any // what a resend with the latest catalogue begins with
+		require.NoError(t, json.Unmarshal(sub.Messages[0].Request, &again))
+		require.Equal(t, tc.safe, again["safe"], tc)
+		require.Equal(t, tc.ids, again["enable_id_trans"], tc)
+	}
+}
+
 func TestABrokenLookFallsBackToTheList(t *testing.T) {
 	for _, broken := range []string{
 		`{"type":"text","text":{"content":"{{ .data.service }}"}}`,                                           // digests have no data

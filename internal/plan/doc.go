@@ -169,12 +169,8 @@ func checkEnvelope(in Input, to batch) []domain.FieldError {
 		bad = append(bad, field("/safe", "enum", "is not one of 0, 1, 2", "use 0, 1 or 2", "0, 1, 2"))
 	case in.Safe == 2 && in.Type != wecom.KindMPNews:
 		bad = append(bad, field("/safe", "forbidden", "2 exists for mpnews only", "use 0 or 1"))
-	case in.Safe == 1:
-		switch in.Type {
-		case wecom.KindText, wecom.KindImage, wecom.KindVideo, wecom.KindFile, wecom.KindMPNews:
-		default:
-			bad = append(bad, field("/safe", "forbidden", "is not offered by WeCom for "+string(in.Type), "leave it out"))
-		}
+	case in.Safe == 1 && !in.Type.TakesSafe():
+		bad = append(bad, field("/safe", "forbidden", "is not offered by WeCom for "+string(in.Type), "leave it out"))
 	}
 	if in.EnableIDTrans < 0 || in.EnableIDTrans > 1 {
 		bad = append(bad, field("/enable_id_trans", "enum", "is not one of 0, 1", "use 0 or 1", "0, 1"))
