@@ -8,8 +8,17 @@ import (
 	"hongyan/internal/domain"
 )
 
-// dueTime says when the first attempt may be made, and what it waits for.
+// dueTime says when the first attempt may be made, and what it waits for. It is
+// never after the expiry, so that what waits too long ends on time.
 func dueTime(in Input) (time.Time, domain.WaitReason, error) {
+	due, reason, err := firstTime(in)
+	if !in.ExpiresAt.IsZero() && due.After(in.ExpiresAt) {
+		due = in.ExpiresAt
+	}
+	return due, reason, err
+}
+
+func firstTime(in Input) (time.Time, domain.WaitReason, error) {
 	due, reason := in.Now, domain.WaitNone
 	if in.SendAt.After(in.Now) {
 		due, reason = in.SendAt, domain.WaitScheduled

@@ -368,19 +368,25 @@ func TestDueTimes(t *testing.T) {
 		now, sendAt string
 		prio        domain.Priority
 		due, reason string
+		expires     time.Duration // after now; zero: a day
 	}{
-		{"2026-11-24T09:00:00+08:00", "", domain.PriorityNormal, "2026-11-24T09:00:00+08:00", ""},
-		{"2026-11-24T09:00:00+08:00", "2026-11-24T12:00:00+08:00", domain.PriorityNormal, "2026-11-24T12:00:00+08:00", "scheduled"},
-		{"2026-11-24T09:00:00+08:00", "2026-11-24T08:00:00+08:00", domain.PriorityNormal, "2026-11-24T09:00:00+08:00", ""},
-		{"2026-11-24T22:00:00+08:00", "", domain.PriorityNormal, "2026-11-25T08:00:00+08:00", "quiet_hours"},
-		{"2026-11-25T07:59:59+08:00", "", domain.PriorityNormal, "2026-11-25T08:00:00+08:00", "quiet_hours"},
-		{"2026-11-25T08:00:00+08:00", "", domain.PriorityNormal, "2026-11-25T08:00:00+08:00", ""},
-		{"2026-11-24T23:00:00+08:00", "", domain.PriorityUrgent, "2026-11-24T23:00:00+08:00", ""},
-		{"2026-11-24T12:00:00+08:00", "2026-11-24T23:00:00+08:00", domain.PriorityLow, "2026-11-25T08:00:00+08:00", "quiet_hours"},
+		{"2026-11-24T09:00:00+08:00", "", domain.PriorityNormal, "2026-11-24T09:00:00+08:00", "", 0},
+		{"2026-11-24T09:00:00+08:00", "2026-11-24T12:00:00+08:00", domain.PriorityNormal, "2026-11-24T12:00:00+08:00", "scheduled", 0},
+		{"2026-11-24T09:00:00+08:00", "2026-11-24T08:00:00+08:00", domain.PriorityNormal, "2026-11-24T09:00:00+08:00", "", 0},
+		{"2026-11-24T22:00:00+08:00", "", domain.PriorityNormal, "2026-11-25T08:00:00+08:00", "quiet_hours", 0},
+		{"2026-11-25T07:59:59+08:00", "", domain.PriorityNormal, "2026-11-25T08:00:00+08:00", "quiet_hours", 0},
+		{"2026-11-25T08:00:00+08:00", "", domain.PriorityNormal, "2026-11-25T08:00:00+08:00", "", 0},
+		{"2026-11-24T23:00:00+08:00", "", domain.PriorityUrgent, "2026-11-24T23:00:00+08:00", "", 0},
+		{"2026-11-24T12:00:00+08:00", "2026-11-24T23:00:00+08:00", domain.PriorityLow, "2026-11-25T08:00:00+08:00", "quiet_hours", 0},
+		{"2026-11-24T23:00:00+08:00", "", domain.PriorityNormal, "2026-11-25T00:00:00+08:00", "quiet_hours", time.Hour},
+		{"2026-11-24T12:00:00+08:00", "2026-11-24T23:00:00+08:00", domain.PriorityLow, "2026-11-24T23:30:00+08:00", "quiet_hours", 11*time.Hour + 30*time.Minute},
+		{"2026-11-24T09:00:00+08:00", "2026-11-24T12:00:00+08:00", domain.PriorityNormal, "2026-11-24T10:00:00+08:00", "scheduled", time.Hour},
 	} {
 		in := input(wecom.KindText, `{"content":"x"}`)
 		in.Now, in.QuietHours, in.Priority = at(tc.now), quiet, tc.prio
-		in.ExpiresAt = in.Now.Add(time.Hour)
+		if in.ExpiresAt = in.Now.Add(tc.expires); tc.expires == 0 {
+			in.ExpiresAt = in.Now.Add(24 * time.Hour)
+		}
 		if tc.sendAt != "" {
 			in.SendAt = at(tc.sendAt)
 		}
@@ -390,6 +396,7 @@ func TestDueTimes(t *testing.T) {
 		require.True(t, at(tc.due).Equal(d.DueAt), "%s %s: %s", tc.now, tc.sendAt, d.DueAt)
 		require.Equal(t, domain.WaitReason(tc.reason), d.WaitReason)
 		require.Equal(t, tc.reason != "", d.State == domain.StateScheduled)
+		require.Equal(t, tc.reason == "quiet_hours" && tc.expires > 0, len(p.Warnings) > 0, p.Warnings)
 	}
 	end, in, err := plan.QuietUntil(domain.QuietHours{From: "12:00", To: "13:30"}, at("2026-11-24T12:15:00+08:00"))
 	require.NoError(t, err)
