@@ -19,6 +19,7 @@ const (
 	streamPage     = 500
 	pollEvents     = 200 * time.Millisecond
 	heartbeat      = 15 * time.Second
+	recheckKey     = time.Second // a key that ends takes its streams along
 	streamWrite    = 10 * time.Second // one write to one reader
 	seenMessages   = 2000             // whose visibility a stream remembers
 )
@@ -177,9 +178,15 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	out.raw("retry: 2000\n\n")
 
 	for resume && last < seq && out.err == nil {
+		if _, err := s.authenticate(r); err != nil {
+			return err
+		}
 		list, err := s.cfg.Events.EventsAfter(r.Context(), last, streamPage)
-		if err != nil || len(list) == 0 {
-			break // a hole at the end, or an error: the client sees the gap closed by what follows
+		if err != nil {
+			return err // going on would move the client's Last-Event-ID over the gap
+		}
+		if len(list) == 0 {
+			break // a hole at the end
 		}
 		for _, e := range list {
 			if e.Seq > seq {
@@ -191,10 +198,16 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	check := time.NewTicker(recheckKey)
+	defer check.Stop()
 	for out.err == nil {
 		select {
 		case <-r.Context().Done():
 			return nil
+		case <-check.C:
+			if _, err := s.authenticate(r); err != nil {
+				return err
+			}
 		case <-beat.C:
 			out.raw(": still here\n\n")
 		case e, ok := <-sub.events:
@@ -206,7 +219,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 			}
 		}
 	}
-	return nil
+	return out.err
 }
 
 // lastEventID reads where to go on; the query is for clients that cannot set
@@ -230,26 +243,30 @@ func lastEventID(r *request) (last int64, resume bool, err error) {
 	return last, true, nil
 }
 
-// visibility decides which events the caller may see.
-func (s *Server) visibility(r *request) func(context.Context, domain.Event) bool {
+// visibility decides which events the caller may see. An error says that it
+// cannot be known now.
+func (s *Server) visibility(r *request) func(context.Context, domain.Event) (bool, error) {
 	if !r.caller.Limited() {
-		return func(context.Context, domain.Event) bool { return true }
+		return func(context.Context, domain.Event) (bool, error) { return true, nil }
 	}
 	seen := map[string]bool{}
-	return func(ctx context.Context, e domain.Event) bool {
+	return func(ctx context.Context, e domain.Event) (bool, error) {
 		if e.MessageID == "" {
-			return false
+			return false, nil
 		}
 		ok, known := seen[e.MessageID]
 		if !known {
 			v, err := s.cfg.History.FindMessage(ctx, e.MessageID)
+			if err != nil && !missing(err) {
+				return false, err
+			}
 			ok = err == nil && r.caller.AllowsMessage(v.Message)
 			if len(seen) >= seenMessages {
 				clear(seen)
 			}
 			seen[e.MessageID] = ok
 		}
-		return ok
+		return ok, nil
 	}
 }
 
@@ -257,7 +274,7 @@ func (s *Server) visibility(r *request) func(context.Context, domain.Event) bool
 type sse struct {
 	w    http.ResponseWriter
 	c    *http.ResponseController
-	show func(context.Context, domain.Event) bool
+	show func(context.Context, domain.Event) (bool, error)
 	err  error
 }
 
@@ -272,7 +289,11 @@ func (o *sse) raw(text string) {
 }
 
 func (o *sse) event(ctx context.Context, e domain.Event) {
-	if !o.show(ctx, e) {
+	if o.err != nil {
+		return
+	}
+	shown, err := o.show(ctx, e)
+	if o.err = err; err != nil || !shown {
 		return
 	}
 	data, err := json.Marshal(eventView(e))
