@@ -10,13 +10,14 @@ type Row struct {
 	Method, Path, Scope, OrScope string
 	Limit                        int64 // 0: no body
 	Multipart                    bool
+	Query                        []string
 }
 
 // Table lists the routes.
 func Table() []Row {
 	var out []Row
 	for _, r := range routes() {
-		row := Row{Method: r.method, Path: r.path, Scope: r.scope, OrScope: r.orScope, Multipart: r.multipart}
+		row := Row{Method: r.method, Path: r.path, Scope: r.scope, OrScope: r.orScope, Multipart: r.multipart, Query: r.parameterNames()}
 		if r.body != nil || r.multipart {
 			row.Limit = r.limit
 		}

@@ -97,7 +97,7 @@ func createKey(s *Server, w http.ResponseWriter, r *request) error {
 }
 
 func listKeys(s *Server, w http.ResponseWriter, r *request) error {
-	q := parseQuery(r)
+	q := &r.query
 	limit, after := q.limit(), q.text("cursor")
 	if err := q.err(); err != nil {
 		return err
@@ -120,7 +120,8 @@ func listKeys(s *Server, w http.ResponseWriter, r *request) error {
 		items = append(items, keyView(k))
 	}
 	if skip {
-		return domain.Invalid(domain.FieldError{Pointer: "?cursor", Code: "cursor", Message: "is not a cursor of this list", Fix: "use next_cursor of the page before, unchanged"})
+		q.badCursor()
+		return q.err()
 	}
 	return reply(w, http.StatusOK, page(items, next))
 }

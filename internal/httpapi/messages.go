@@ -1,12 +1,9 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"hongyan/internal/domain"
@@ -51,13 +48,9 @@ func options(r *request, body *jsontree.Node) (domain.SubmitOptions, error) {
 }
 
 func send(s *Server, w http.ResponseWriter, r *request) error {
-	var wait time.Duration
-	if r.URL.RawQuery != "" {
-		q := parseQuery(r)
-		wait = q.wait()
-		if err := q.err(); err != nil {
-			return err
-		}
+	wait := r.query.wait()
+	if err := r.query.err(); err != nil {
+		return err
 	}
 	n, err := s.parseBody(w, r)
 	if err != nil {
@@ -229,128 +222,3 @@ func sendBatch(s *Server, w http.ResponseWriter, r *request) error {
 	}
 	return reply(w, http.StatusOK, answer)
 }
-
-func listMessages(s *Server, w http.ResponseWriter, r *request) error {
-	q := parseQuery(r)
-	f := domain.MessageFilter{
-		State: domain.State(q.text("state")), Scene: q.text("scene"), App: q.text("app"), User: q.text("user"),
-		Reference: q.text("reference"), Source: q.text("source"), Merged: q.text("merged_into"), Errcode: q.integer("errcode"),
-		Since: q.time("since"), Until: q.time("until"), Query: q.text("q"),
-		Scenes: r.caller.Scenes, Apps: r.caller.Apps, Limit: q.limit(), Cursor: q.text("cursor"),
-	}
-	if f.State != "" && !f.State.Valid() {
-		names := make([]string, 0, len(domain.States()))
-		for _, st := range domain.States() {
-			names = append(names, string(st))
-		}
-		q.add("state", "enum", "is not a state", "use one of: "+strings.Join(names, ", "), names)
-	}
-	if f.Merged != "" && !domain.ValidID(domain.PrefixMessage, f.Merged) {
-		q.add("merged_into", "format", "is not the id of a message", "give the id of a digest", "msg_…")
-	}
-	if err := q.err(); err != nil {
-		return err
-	}
-	if s.cfg.History == nil {
-		return errNoService
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
-	defer cancel()
-	p, err := s.cfg.History.ListMessages(ctx, f)
-	if err != nil {
-		return err
-	}
-	items := make([]Message, 0, len(p.Items))
-	for _, v := range p.Items {
-		items = append(items, s.messageView(v, r.language()))
-	}
-	return reply(w, http.StatusOK, page(items, p.NextCursor))
-}
-
-// visible finds the message in the path, or says that it does not exist when
-// the caller may not see it.
-func (s *Server) visible(ctx context.Context, r *request) (domain.MessageView, error) {
-	id := r.PathValue("id")
-	if !domain.ValidID(domain.PrefixMessage, id) {
-		return domain.MessageView{}, &domain.Error{Code: domain.CodeNotFound}
-	}
-	if s.cfg.History == nil {
-		return domain.MessageView{}, errNoService
-	}
-	v, err := s.cfg.History.FindMessage(ctx, id)
-	if err == nil && !r.caller.AllowsMessage(v.Message) {
-		err = &domain.Error{Code: domain.CodeNotFound}
-	}
-	return v, err
-}
-
-func getMessage(s *Server, w http.ResponseWriter, r *request) error {
-	v, err := s.visible(r.Context(), r)
-	if err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, s.messageView(v, r.language()))
-}
-
-func listRecipients(s *Server, w http.ResponseWriter, r *request) error {
-	q := parseQuery(r)
-	limit, cursor := q.limit(), q.text("cursor")
-	if err := q.err(); err != nil {
-		return err
-	}
-	v, err := s.visible(r.Context(), r)
-	if err != nil {
-		return err
-	}
-	rows, next, err := s.cfg.History.ListRecipients(r.Context(), v.Message.ID, limit, cursor)
-	if err != nil {
-		return err
-	}
-	items := make([]Recipient, 0, len(rows))
-	for _, row := range rows {
-		items = append(items, recipientView(row))
-	}
-	return reply(w, http.StatusOK, page(items, next))
-}
-
-func listEvents(s *Server, w http.ResponseWriter, r *request) error {
-	v, err := s.visible(r.Context(), r)
-	if err != nil {
-		return err
-	}
-	events, err := s.cfg.History.ListEvents(r.Context(), v.Message.ID)
-	if err != nil {
-		return err
-	}
-	items := make([]Event, 0, len(events))
-	for _, e := range events {
-		items = append(items, eventView(e))
-	}
-	return reply(w, http.StatusOK, page(items, ""))
-}
-
-// ready answers for load balancers.
-func ready(s *Server, w http.ResponseWriter, r *request) error {
-	if s.cfg.Ready != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-		defer cancel()
-		if err := s.cfg.Ready(ctx); err != nil {
-			if _, ok := errors.AsType[*domain.Error](err); ok {
-				return err
-			}
-			return &domain.Error{Code: domain.CodeUnavailable, Detail: "not ready", Err: err}
-		}
-	}
-	return reply(w, http.StatusOK, statusOK)
-}
-
-func live(_ *Server, w http.ResponseWriter, _ *request) error {
-	return reply(w, http.StatusOK, statusOK)
-}
-
-// Status is the answer of the health routes.
-type Status struct {
-	Status string `json:"status"`
-}
-
-var statusOK = Status{Status: "ok"}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,6 +131,11 @@ type Lane struct {
 }
 
 func listLanes(s *Server, w http.ResponseWriter, r *request) error {
+	q := &r.query
+	limit, after := q.limitOr(all), q.after("lanes")
+	if err := q.err(); err != nil {
+		return err
+	}
 	if s.cfg.Lanes == nil {
 		return errNoService
 	}
@@ -137,10 +143,18 @@ func listLanes(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	items := []Lane{}
+	slices.SortFunc(lanes, func(a, b domain.LaneStatus) int { return strings.Compare(a.Lane, b.Lane) })
+	items, next := []Lane{}, ""
 	for _, l := range lanes {
+		if l.Lane <= after {
+			continue
+		}
 		if app, ok := strings.CutPrefix(l.Lane, "app:"); ok && !r.caller.AllowsApp(app) || !ok && len(r.caller.Apps) > 0 {
 			continue
+		}
+		if len(items) == limit {
+			next = mark("lanes", items[limit-1].Lane)
+			break
 		}
 		v := Lane{
 			Lane: l.Lane, Depth: l.Depth, Sending: l.Sending, InFlight: l.InFlight, Concurrency: l.Concurrency,
@@ -159,7 +173,7 @@ func listLanes(s *Server, w http.ResponseWriter, r *request) error {
 		}
 		items = append(items, v)
 	}
-	return reply(w, http.StatusOK, page(items, ""))
+	return reply(w, http.StatusOK, page(items, next))
 }
 
 // Errcode explains one of WeCom's error codes.
@@ -198,23 +212,20 @@ func getErrcode(_ *Server, w http.ResponseWriter, r *request) error {
 }
 
 func listErrcodes(_ *Server, w http.ResponseWriter, r *request) error {
-	q := parseQuery(r)
-	limit, cursor := q.limit(), q.integer("cursor")
+	q := &r.query
+	limit, after := q.limit(), q.after("errcodes")
 	if err := q.err(); err != nil {
 		return err
 	}
 	items, next := []Errcode{}, ""
-	from := 0
-	if cursor != nil {
-		from = max(0, *cursor)
-	}
-	all := wecom.Errcodes()
-	for i := min(from, len(all)); i < len(all); i++ {
+	from, _ := strconv.Atoi(after) // empty: 0
+	table := wecom.Errcodes()
+	for i := min(max(from, 0), len(table)); i < len(table); i++ {
 		if len(items) == limit {
-			next = strconv.Itoa(i)
+			next = mark("errcodes", strconv.Itoa(i))
 			break
 		}
-		items = append(items, errcodeView(all[i]))
+		items = append(items, errcodeView(table[i]))
 	}
 	return reply(w, http.StatusOK, page(items, next))
 }

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/base64"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -24,20 +26,21 @@ type query struct {
 	bad    []domain.FieldError
 }
 
-// parseQuery refuses parameters that the route does not know: a misspelt
-// filter must not list everything.
-func parseQuery(r *request) *query {
-	q := &query{}
+// readQuery refuses parameters that the route does not know, of every route
+// with a key: a misspelt filter must not list everything, and a dry_run that a
+// route does not have must not write. Public paths take any: load balancers
+// and browsers add their own.
+func (r *request) readQuery() error {
+	q := &r.query
 	var err error
 	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		q.add("", "format", "the query is not URL-encoded", "encode it", "application/x-www-form-urlencoded")
-		return q
+		return q.err()
 	}
-	known := r.route.parameterNames()
 	for name, v := range q.values {
 		switch {
-		case !slices.Contains(known, name):
-			if len(known) == 0 {
+		case !r.route.knows(name):
+			if known := r.route.parameterNames(); len(known) == 0 {
 				q.add(cut(name, 50), "unknown", "is not known here", "leave it out")
 			} else {
 				q.add(cut(name, 50), "unknown", "is not known here", "use one of: "+strings.Join(known, ", "), known)
@@ -46,11 +49,14 @@ func parseQuery(r *request) *query {
 			q.add(name, "duplicate", "appears twice", "keep one")
 		case len(v[0]) > maxParameter:
 			q.add(name, "max_bytes", "is too long", "shorten it", maxParameter, len(v[0]))
-		case !utf8.ValidString(v[0]) || strings.ContainsRune(v[0], 0):
+		case !utf8.ValidString(v[0]):
 			q.add(name, "utf8", "is not valid UTF-8", "encode it as UTF-8")
+		case strings.ContainsRune(v[0], 0):
+			q.add(name, "control", "contains the character NUL", "remove it")
 		}
 	}
-	return q
+	slices.SortFunc(q.bad, func(a, b domain.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return q.err()
 }
 
 func (q *query) add(name, code, message, fix string, args ...any) {
@@ -66,18 +72,48 @@ func (q *query) err() error {
 
 func (q *query) text(name string) string { return q.values.Get(name) }
 
+// all stands for no limit, where lists are short by nature.
+const all = math.MaxInt
+
 // limit reads limit; 0 and less are wrong, too.
-func (q *query) limit() int {
+func (q *query) limit() int { return q.limitOr(defaultLimit) }
+
+func (q *query) limitOr(otherwise int) int {
 	s := q.values.Get("limit")
 	if s == "" {
-		return defaultLimit
+		return otherwise
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > maxLimit {
 		q.add("limit", "range", "must be between 1 and 200", "choose a number in that range", 1, maxLimit)
-		return defaultLimit
+		return otherwise
 	}
 	return n
+}
+
+// mark makes a cursor behind the last item of a page. It tells its list, so
+// that what is no cursor of ours, or of another list, is known.
+func mark(list, last string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + " " + last))
+}
+
+// after reads a cursor that mark made; empty at the beginning of a list.
+func (q *query) after(list string) string {
+	s := q.values.Get("cursor")
+	if s == "" {
+		return ""
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	last, ok := strings.CutPrefix(string(b), list+" ")
+	if err != nil || !ok || last == "" {
+		q.badCursor()
+		return ""
+	}
+	return last
+}
+
+func (q *query) badCursor() {
+	q.add("cursor", "cursor", "is not a cursor of this list", "use next_cursor of the page before, unchanged")
 }
 
 func (q *query) time(name string) time.Time {

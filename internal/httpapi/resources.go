@@ -254,8 +254,8 @@ func getResource(kind domain.ResourceKind) handler {
 
 func listResources(kind domain.ResourceKind) handler {
 	return func(s *Server, w http.ResponseWriter, r *request) error {
-		q := parseQuery(r)
-		limit, after := q.limit(), q.text("cursor")
+		q := &r.query
+		limit, after := q.limit(), q.after(string(kind))
 		if err := q.err(); err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func listResources(kind domain.ResourceKind) handler {
 				continue
 			}
 			if len(items) == limit {
-				next = lastKey
+				next = mark(string(kind), lastKey)
 				break
 			}
 			v, err := s.resourceView(r, res)

@@ -42,6 +42,15 @@ type parameter struct{ name, doc, kind string }
 // reads reports whether the route changes nothing by its method.
 func (r *route) reads() bool { return r.method == http.MethodGet || r.method == http.MethodHead }
 
+func (r *route) knows(parameter string) bool {
+	for i := range r.query {
+		if r.query[i].name == parameter {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *route) parameterNames() []string {
 	out := make([]string, len(r.query))
 	for i, p := range r.query {
@@ -50,9 +59,17 @@ func (r *route) parameterNames() []string {
 	return out
 }
 
-var paging = []parameter{
-	{"limit", "How many items, 1 to 200; default 50", "integer"},
-	{"cursor", "next_cursor of the page before", "string"},
+var (
+	paging    = pagesOf("50")
+	pagingAll = pagesOf("all")
+)
+
+// pagesOf makes the parameters of a list.
+func pagesOf(limit string) []parameter {
+	return []parameter{
+		{"limit", "How many items, 1 to 200; default " + limit, "integer"},
+		{"cursor", "next_cursor of the page before", "string"},
+	}
 }
 
 // routes lists every route.
@@ -91,7 +108,7 @@ func routes() []route {
 		},
 		{method: get, path: "/v1/messages/{id}", scope: read, id: "getMessage", tag: "Messages", summary: "One message with its deliveries and attempts", status: 200, answer: Message{}, handle: getMessage},
 		{method: get, path: "/v1/messages/{id}/recipients", scope: read, id: "listRecipients", tag: "Messages", summary: "What became of each recipient", status: 200, answer: List[Recipient]{}, query: paging, handle: listRecipients},
-		{method: get, path: "/v1/messages/{id}/events", scope: read, id: "listMessageEvents", tag: "Messages", summary: "The timeline of a message", status: 200, answer: List[Event]{}, handle: listEvents},
+		{method: get, path: "/v1/messages/{id}/events", scope: read, id: "listMessageEvents", tag: "Messages", summary: "The timeline of a message", status: 200, answer: List[Event]{}, query: pagingAll, handle: listEvents},
 		{method: post, path: "/v1/messages/{id}/cancel", scope: operate, id: "cancelMessage", limited: true, tag: "Messages", summary: "Cancel what is not yet being sent", body: struct{}{}, optional: true, status: 200, answer: Message{}, handle: cancelMessage},
 		{method: post, path: "/v1/messages/{id}/release", scope: operate, id: "releaseMessage", limited: true, tag: "Messages", summary: "Decide about a held message, which WeCom may or may not have: send it again, or drop it", body: releaseRequest{}, optional: true, status: 200, answer: Message{}, handle: releaseMessage},
 		{method: post, path: "/v1/messages/{id}/resend", scope: operate, id: "resendMessage", limited: true, tag: "Messages", summary: "Send a message again as a new one", body: resendRequest{}, optional: true, status: 202, answer: Accepted{}, send: true, handle: resendMessage},
@@ -141,7 +158,7 @@ func routes() []route {
 		route{method: get, path: "/v1/keys", scope: admin, id: "listKeys", tag: "Keys", summary: "List keys", status: 200, answer: List[Key]{}, query: paging, handle: listKeys},
 		route{method: get, path: "/v1/keys/{id}", scope: admin, id: "getKey", tag: "Keys", summary: "Read one", status: 200, answer: Key{}, handle: getKey},
 		route{method: del, path: "/v1/keys/{id}", scope: admin, id: "revokeKey", limited: true, tag: "Keys", summary: "Revoke a key", status: 204, handle: revokeKey},
-		route{method: get, path: "/v1/lanes", scope: read, id: "listLanes", tag: "Lanes", summary: "What waits where, and why", status: 200, answer: List[Lane]{}, handle: listLanes},
+		route{method: get, path: "/v1/lanes", scope: read, id: "listLanes", tag: "Lanes", summary: "What waits where, and why", status: 200, answer: List[Lane]{}, query: pagingAll, handle: listLanes},
 		route{method: get, path: "/v1/errcodes", scope: read, id: "listErrcodes", tag: "Errcodes", summary: "WeCom's error codes", status: 200, answer: List[Errcode]{}, query: paging, handle: listErrcodes},
 		route{method: get, path: "/v1/errcodes/{code}", scope: read, id: "getErrcode", tag: "Errcodes", summary: "What one of WeCom's error codes means and what to do", status: 200, answer: Errcode{}, handle: getErrcode},
 		route{method: get, path: "/livez", public: true, id: "live", tag: "Health", summary: "The process runs", status: 200, answer: Status{}, quiet: true, handle: live},

@@ -104,7 +104,7 @@ func (s *Server) sceneKey(r *request) (string, error) {
 }
 
 func listSceneVersions(s *Server, w http.ResponseWriter, r *request) error {
-	q := parseQuery(r)
+	q := &r.query
 	limit, cursor := q.limit(), q.text("cursor")
 	if err := q.err(); err != nil {
 		return err

@@ -136,8 +136,8 @@ func getSchedule(s *Server, w http.ResponseWriter, r *request) error {
 }
 
 func listSchedules(s *Server, w http.ResponseWriter, r *request) error {
-	q := parseQuery(r)
-	limit, after := q.limit(), q.text("cursor")
+	q := &r.query
+	limit, after := q.limit(), q.after("schedule")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func listSchedules(s *Server, w http.ResponseWriter, r *request) error {
 		items = append(items, s.scheduleView(v, r.language()))
 	}
 	if more {
-		next = views[len(views)-1].Schedule.Key
+		next = mark("schedule", views[len(views)-1].Schedule.Key)
 	}
 	return reply(w, http.StatusOK, page(items, next))
 }

@@ -19,7 +19,7 @@ const (
 	streamPage     = 500
 	pollEvents     = 200 * time.Millisecond
 	heartbeat      = 15 * time.Second
-	recheckKey     = time.Second // a key that ends takes its streams along
+	recheckKey     = time.Second      // a key that ends takes its streams along
 	streamWrite    = 10 * time.Second // one write to one reader
 	seenMessages   = 2000             // whose visibility a stream remembers
 )
@@ -225,13 +225,9 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 // lastEventID reads where to go on; the query is for clients that cannot set
 // the header.
 func lastEventID(r *request) (last int64, resume bool, err error) {
-	q := parseQuery(r)
-	if err := q.err(); err != nil {
-		return 0, false, err
-	}
 	id := r.Header.Get("Last-Event-ID")
 	if id == "" {
-		id = q.text("last_event_id")
+		id = r.query.text("last_event_id")
 	}
 	if id == "" {
 		return 0, false, nil

@@ -119,6 +119,6 @@ func (s *Store) GetSceneVersion(ctx context.Context, key string, version int) (d
 
 func badCursor() error {
 	return domain.Invalid(domain.FieldError{
-		Pointer: "/cursor", Code: "format", Message: "the cursor is not one of ours", Fix: "leave it out to start over",
+		Pointer: "?cursor", Code: "cursor", Message: "is not a cursor of this list", Fix: "use next_cursor of the page before, unchanged",
 	})
 }
