@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -193,7 +194,7 @@ func (n *node) app(t *testing.T, key string, edit func(a *domain.App)) {
 	raw, err := json.Marshal(a)
 	require.NoError(t, err)
 	_, _, err = n.catalog.PutResource(t.Context(), domain.Resource{
-		Kind: domain.ResourceApp, Key: key, Spec: raw, Secrets: map[string]string{"secret": sandbox.DevSecret},
+		Kind: domain.ResourceApp, Key: key, Spec: raw, Secrets: map[string]string{"secret": cmp.Or(a.Secret, sandbox.DevSecret)},
 	}, -1, "")
 	require.NoError(t, err)
 }

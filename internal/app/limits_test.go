@@ -76,6 +76,65 @@ func TestR26_DayQuota(t *testing.T) {
 	})
 }
 
+// TestR26_DayQuotaOfGroups counts the people behind departments, tags and
+// everybody, also after a crash before anybody heard of them.
+func TestR26_DayQuotaOfGroups(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		b.directory = pair{"load-1", "load-2"}
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Accounts = 1 })
+		n.scene(t, "plain", domain.Policy{})
+		used := func() int64 {
+			r, _ := n.engine.Report("app:ops")
+			for _, u := range r.Used {
+				if u.Name == "app_day" {
+					return u.Used
+				}
+			}
+			return -1
+		}
+		var ids []string
+		for i, to := range []domain.To{{Departments: []string{"2"}}, {Tags: []string{"7"}}, {All: true}, {Users: []string{"load-1"}, Departments: []string{"2"}}, {Users: people(5, 3)}} {
+			r := request("plain", fmt.Sprint("to some ", i))
+			r.To = to
+			ids = append(ids, n.submit(t, r)...)
+		}
+		for _, id := range ids {
+			b.becomes(id, domain.StateSent, 10*time.Second)
+		}
+		const all = 4*2 + 3
+		require.EqualValues(t, all, used())
+		b.kill(n)
+		n = b.start("n1")
+		b.becomes(n.submit(t, request("plain", "one more", "load-1"))[0], domain.StateSent, time.Minute)
+		require.EqualValues(t, all+1, used(), "after a crash")
+	})
+}
+
+// TestR26_PauseSurvivesACrash kills the node as soon as WeCom has said 45009.
+func TestR26_PauseSurvivesACrash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n.scene(t, "plain", domain.Policy{})
+		b.becomes(n.submit(t, request("plain", "before", "load-1"))[0], domain.StateSent, 10*time.Second)
+		b.faults(sandbox.Fault{Errcode: 45009, Next: 1})
+		calls := b.wecom.Counts().Send
+		id := n.submit(t, request("plain", "refused", "load-1"))[0]
+		b.until("it is refused", 10*time.Second, func() bool { return len(b.view(id).Deliveries[0].Attempts) == 1 })
+		refused := time.Now()
+		b.kill(n)
+		n = b.start("n1")
+		b.becomes(id, domain.StateSent, 2*time.Minute)
+		require.GreaterOrEqual(t, time.Since(refused), 59*time.Second, "the pause stands")
+		require.Equal(t, calls+2, b.wecom.Counts().Send)
+	})
+}
+
 // TestR26_MoreAccounts gives the corp more accounts while messages wait for
 // the next day: they go at once, also the part of a divided one.
 func TestR26_MoreAccounts(t *testing.T) {

@@ -71,6 +71,48 @@ func TestR35_Outage(t *testing.T) {
 	}
 }
 
+// TestAgentIDIsCorrected changes the agent of an app while messages wait that
+// were accepted for the old one.
+func TestAgentIDIsCorrected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		require.NoError(t, b.wecom.PutApp(sandbox.App{AgentID: 1000077, Name: "other", Secret: "another secret"}))
+		n.scene(t, "plain", domain.Policy{})
+		later := request("plain", "accepted before", "load-1")
+		later.SendAt = time.Now().Add(time.Minute).Format(time.RFC3339)
+		ids := n.submit(t, later)
+		n.app(t, "ops", func(a *domain.App) { a.AgentID, a.Secret = 1000077, "another secret" })
+		time.Sleep(2 * time.Minute)
+		ids = append(ids, n.submit(t, request("plain", "accepted after", "load-1"))...)
+		for _, id := range ids {
+			b.becomes(id, domain.StateSent, time.Second)
+		}
+		for _, e := range b.taken() {
+			require.EqualValues(t, 1000077, e.AgentID)
+		}
+		require.Equal(t, domain.HealthOK, n.sender.Health().Of("ops").State)
+	})
+}
+
+// TestProbeWithAnother lets WeCom refuse the app for one receiver only.
+func TestProbeWithAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{Accounts: -1, Latency: 50 * time.Millisecond})
+		defer b.close()
+		n.app(t, "ops", func(a *domain.App) { a.Limits.Concurrency = 1 })
+		n.scene(t, "plain", domain.Policy{})
+		b.faults(sandbox.Fault{Errcode: 60011, Match: sandbox.Match{User: "load-0"}})
+		ids := n.submit(t, request("plain", "refused", "load-0"), request("plain", "a", "load-1"), request("plain", "b", "load-2"))
+		for _, id := range ids[1:] {
+			b.becomes(id, domain.StateSent, 90*time.Second)
+		}
+		require.Equal(t, domain.StateQueued, b.view(ids[0]).State)
+	})
+}
+
 // TestR33_BlockedApp breaks the settings of an app that is under way: few
 // calls, the messages are held, and everything goes at once when it is mended.
 func TestR33_BlockedApp(t *testing.T) {

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,7 @@ func TestOnUncertain(t *testing.T) {
 
 		// Without a window the policy decides at once.
 		{name: "retry outside", policy: "retry", window: "0s", faults: []sandbox.Fault{lost(1)}, want: end{[]string{ambiguous, ok}, sent, 2}},
+		{name: "retry outside, all answers lost", policy: "retry", window: "0s", faults: []sandbox.Fault{lost(1000)}, want: end{slices.Repeat([]string{ambiguous}, 9), uncertain, 9}},
 		{
 			name: "hold outside", policy: "hold", window: "0s", faults: []sandbox.Fault{lost(1)}, held: true,
 			want:     end{[]string{ambiguous}, queued, 1},
@@ -131,6 +133,24 @@ func TestOnUncertain(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRetryIsBounded lets WeCom take every repetition and answer none, inside
+// and outside the duplicate check's window.
+func TestRetryIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n.scene(t, "plain", domain.Policy{DuplicateWindow: "1m"})
+		b.faults(sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After})
+		id := n.submit(t, request("plain", "again and again", "load-1"))[0]
+		took := b.until("it has ended", 6*time.Hour, func() bool { return b.view(id).State.Final() })
+		require.Equal(t, domain.StateUncertain, b.view(id).State)
+		require.Greater(t, took, 2*time.Hour)
+		require.Greater(t, len(b.taken()), 4)
+		require.LessOrEqual(t, len(b.taken()), 12)
+	})
 }
 
 // TestHeldUntilItsEnd lets nobody decide: the message ends as uncertain when

@@ -34,7 +34,9 @@ func (p past) EachSent(_ context.Context, _ string, since time.Time, tell func(d
 	return false, nil
 }
 
-func (p past) SentPersons(context.Context, string, time.Time) (int64, error) { return 0, nil }
+func (p past) SentPersons(context.Context, string, time.Time, func(domain.SentRecord)) (int64, error) {
+	return 0, nil
+}
 
 // apps of one corp.
 type apps map[string]domain.App

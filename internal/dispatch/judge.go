@@ -83,6 +83,9 @@ func (s *Sender) answered(d *domain.Delivery, app domain.App) {
 	}
 }
 
+// noPrivilege can mean the app, or what a message addresses (reference: 60011).
+const noPrivilege = 60011
+
 // fail applies the retry schedule of the error's class. Where the whole
 // lane must stop, the delivery keeps its place and the lane its pause: so a
 // resume, or a mended app, moves everything at once.
@@ -123,6 +126,9 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitWeComLimit, Until: until}}
 	case wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig, wecom.ClassBotSession:
 		retry(domain.WaitAppBlocked, d.DueAt, false)
+		if e.Code == noPrivilege && d.Handling.Part == 0 {
+			r.DueAt = now // it may be about this receiver: another message makes the next probe
+		}
 		until := s.health.Block(app.Key, e, now)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}
 	default: // recipient, payload, content, media, state: permanent for this message

@@ -109,8 +109,12 @@ func (s *Sender) restoreQuota(ctx context.Context, laneKey string, said *domain.
 			}
 		}
 	}
-	sent, err := s.cfg.History.SentPersons(ctx, laneKey, since)
-	p.quota.Restore(now, used+sent)
+	grouped := int64(0)
+	sent, err := s.cfg.History.SentPersons(ctx, laneKey, since, func(r domain.SentRecord) {
+		to := p.receivers(r.Body)
+		grouped += int64(p.persons(&to, r.Recipients))
+	})
+	p.quota.Restore(now, used+sent+grouped)
 	return err
 }
 

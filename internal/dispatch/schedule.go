@@ -14,6 +14,13 @@ var (
 	ambiguousSteps = []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
 )
 
+// What may arrive again with every repetition is repeated less and less often,
+// and not for ever: on the phone it is the same alert, again and again.
+var openSteps = []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
+
+// openFor is how long that goes on after the duplicate check has ended.
+const openFor = 2 * time.Hour
+
 // safeRepeats is how often an ambiguous attempt is repeated under the cover of
 // WeCom's duplicate check, whatever the policy says.
 const safeRepeats = 3
@@ -33,14 +40,35 @@ func jitter(d time.Duration) time.Duration {
 func afterAmbiguous(d *domain.Delivery, now time.Time) (next domain.State, reason domain.WaitReason, due time.Time) {
 	attempts := d.Attempts + 1 // this one included
 	due = now.Add(step(ambiguousSteps, attempts-1))
+	retry := d.OnUncertain == "" || d.OnUncertain == "retry"
+	if retry && !covered(d, due) {
+		if due = openRepeat(d, attempts, now); due.IsZero() {
+			return domain.StateUncertain, domain.WaitNone, due
+		}
+	}
 	switch {
-	case attempts <= safeRepeats && covered(d, due) || d.OnUncertain == "" || d.OnUncertain == "retry":
+	case retry, attempts <= safeRepeats && covered(d, due):
 		return domain.StateQueued, domain.WaitBackoff, due
 	case d.OnUncertain == "hold":
 		return domain.StateQueued, domain.WaitHeld, d.ExpiresAt
 	default:
 		return domain.StateUncertain, domain.WaitNone, time.Time{}
 	}
+}
+
+// openRepeat is when to repeat what WeCom would not suppress; zero for no more.
+func openRepeat(d *domain.Delivery, attempts int, now time.Time) time.Time {
+	if d.DupInterval <= 0 { // it never was covered
+		if attempts > len(openSteps) {
+			return time.Time{}
+		}
+		return now.Add(step(openSteps, attempts-1))
+	}
+	open := now.Sub(d.DupUntil)
+	if open >= openFor {
+		return time.Time{}
+	}
+	return now.Add(jitter(max(open, time.Minute)))
 }
 
 // covered reports whether WeCom would suppress a repetition at that time.

@@ -58,6 +58,9 @@ func (l *Lane) attempt(d *domain.Delivery) {
 	// The slot is free as soon as WeCom has answered; the commit is bounded by
 	// resultBound instead, so a slow disk slows the lane and loses nothing.
 	l.landed(done.Control, d.StartedAt)
+	if done.Control.Pause.Reason == domain.WaitWeComLimit {
+		l.e.publish(l.e.ctx) // at once: whoever comes after a crash must keep it
+	}
 	r := &done.Result
 	l.record(*r)
 	if r.Next.Final() {
@@ -76,7 +79,8 @@ func (l *Lane) attempt(d *domain.Delivery) {
 // againLocked keeps a delivery that has another try coming, so that it need
 // not be read again and does not lose its place.
 func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
-	if r.Next.Final() || r.WaitReason == domain.WaitHeld || len(l.later) >= laterBound {
+	behind := r.WaitReason == domain.WaitAppBlocked && r.DueAt.After(d.DueAt) // it has lost its place
+	if r.Next.Final() || r.WaitReason == domain.WaitHeld || behind || len(l.later) >= laterBound {
 		delete(l.held, d.ID)
 		l.endLocked(d)
 		if !r.Next.Final() {

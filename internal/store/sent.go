@@ -44,14 +44,37 @@ func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell
 	return n == most, s.readError("read sent deliveries", err)
 }
 
-// SentPersons sums the recipients of the calls of a lane that WeCom took or
-// may have taken and that were booked since a moment: a call's intent is written
-// between its booking and its begin.
-func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time) (n int64, err error) {
-	const query = `SELECT coalesce(sum(d.recipients), 0) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-		WHERE a.lane = $1 AND a.started_at >= $2 AND (a.n < d.tries OR d.started_at >= $2) AND a.class IN ('ok', 'ambiguous')`
-	ctx, cancel, q := s.read(ctx)
+// SentPersons sums the people of the calls of a lane that WeCom took or may have
+// taken and that were booked since a moment: a call's intent is written between
+// its booking and its begin. Only a directory knows how many people are behind a
+// department, a tag or everybody: calls to those are told instead of summed, the
+// newest first, at most 200,000. The record and its body are valid only during
+// tell.
+func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (n int64, err error) {
+	const (
+		most = 200_000
+		sent = ` FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+			WHERE a.lane = $1 AND a.started_at >= $2 AND (a.n < d.tries OR d.started_at >= $2) AND a.class IN ('ok', 'ambiguous') AND `
+		group = `EXISTS (SELECT 1 FROM recipients r WHERE r.message_id = d.message_id AND r.kind IN ('all', 'department', 'tag'))`
+	)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	_, err = queryRow(ctx, q, query, []any{lane, micros(since)}, &n)
-	return n, s.readError("count sent messages", err)
+	q := s.engine.reader()
+	args := []any{lane, micros(since)}
+	if _, err := queryRow(ctx, q, `SELECT coalesce(sum(d.recipients), 0)`+sent+`NOT `+group, args, &n); err != nil {
+		return 0, s.readError("count sent messages", err)
+	}
+	r, err := q.query(ctx, `SELECT d.body, d.recipients`+sent+group+` ORDER BY a.started_at DESC LIMIT $3`, append(args, most)...)
+	if err != nil {
+		return 0, s.readError("read sent messages", err)
+	}
+	defer r.Close()
+	for r.Next() {
+		var x domain.SentRecord
+		if err := r.Scan(&x.Body, &x.Recipients); err != nil {
+			return 0, s.readError("read sent messages", err)
+		}
+		tell(x)
+	}
+	return n, s.readError("read sent messages", r.Err())
 }

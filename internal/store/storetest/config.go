@@ -314,9 +314,21 @@ func laneStats(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.False(t, more)
 	require.Equal(t, []domain.SentRecord{{DeliveryID: d.ID, At: c.StartedAt.Add(12 * time.Millisecond), Body: d.Body, Recipients: 1, Counts: true}}, sent)
-	n, err := s.SentPersons(ctx, d.Lane, time.Now().Add(-time.Minute))
+	group := Submission("ops", "2")
+	group.Recipients[0].Kind = domain.KindDepartment
+	_, err = s.Accept(ctx, group)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, n)
+	g := group.Deliveries[0]
+	c = ClaimOf(g, "n1", c.Fence)
+	claim(t, s, c)
+	finish(t, s, ResultOf(g, c, domain.StateSent))
+	var told []domain.SentRecord
+	n, err := s.SentPersons(ctx, d.Lane, time.Now().Add(-time.Minute), func(r domain.SentRecord) {
+		told = append(told, domain.SentRecord{Body: bytes.Clone(r.Body), Recipients: r.Recipients})
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, "people are summed")
+	require.Equal(t, []domain.SentRecord{{Body: g.Body, Recipients: 1}}, told, "who is behind a department is not known here")
 }
 
 func prune(t *testing.T, open Opener) {
