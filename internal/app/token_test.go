@@ -2,7 +2,9 @@ package app_test
 
 import (
 	"context"
+	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,6 +87,35 @@ func TestTokenIsSharedThroughRedis(t *testing.T) {
 			require.Equal(t, "ok", w.must("GET", "/v1/apps/ops", nil).body["health"].(obj)["state"])
 		})
 	}
+}
+
+// TestRedisIsDown has a Redis that refuses connections: the sharing is missing
+// and nothing else, and nobody tries it many times.
+func TestRedisIsDown(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var dials atomic.Int64
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			dials.Add(1)
+			_ = c.Close()
+		}
+	}()
+	defer ln.Close()
+	wecom, base := newWeCom(t, sandbox.Options{MembersPattern: loadMembers})
+	w := &world{t: t, wecom: wecom, base: base, key: testKey}
+	cfg := testConfig(t, "")
+	cfg.RedisURL = config.Secret("redis://" + ln.Addr().String() + "/0")
+	w.start(cfg)
+	w.seed()
+	require.Equal(t, "sent", w.send(alert(1)).str("state"))
+	require.Equal(t, int64(1), wecom.Counts().GetToken)
+	require.LessOrEqual(t, dials.Load(), int64(4), "it is not tried again and again")
 }
 
 // fetchToken gets a token as another program would.

@@ -23,8 +23,9 @@ func NewRedisShare(url string) (*RedisShare, error) {
 	if err != nil {
 		return nil, errors.New("redis URL is not valid") // the cause would print the password
 	}
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = time.Second, time.Second, time.Second
-	opt.PoolSize, opt.MaxRetries = 4, 1
+	// A message waits for this: one try, and WeCom is asked when it fails.
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
+	opt.PoolSize, opt.MaxRetries, opt.DialerRetries = 4, -1, 1
 	return &RedisShare{rdb: redis.NewClient(opt)}, nil
 }
 
