@@ -166,7 +166,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Messages: in, History: explained{a.store, a.operator, a.catalog}, Events: a.store, Resources: a.catalog, Scenes: admin,
 		Apps: a.operator, Lanes: a.operator, Held: a.operator, Directory: a.directory, Uploads: in, Keys: a.keys, Meter: a.metrics, Log: log,
 		Schedules: schedule.New(runs),
-		Setup:     setup, PublicURL: cfg.PublicURL, Ready: a.ready.check(a.store),
+		Setup:     setup, PublicURL: cfg.PublicURL, Version: Version(), Ready: a.ready.check(a.store),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("describe the API: %w", err)

@@ -39,9 +39,9 @@ func listMessages(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	items := make([]Message, 0, len(p.Items))
+	items := make([]MessageLine, 0, len(p.Items))
 	for _, v := range p.Items {
-		items = append(items, s.messageView(v, r.language()))
+		items = append(items, s.messageLine(v))
 	}
 	return reply(w, http.StatusOK, page(items, p.NextCursor))
 }

@@ -188,28 +188,41 @@ func param(p parameter, in string) *huma.Param {
 	return &huma.Param{Name: p.name, In: in, Description: p.doc, Schema: s}
 }
 
-// finish says what Go types cannot: which lists are never null, which objects
-// may be, and what the states are.
+// finish says what huma does not see in Go types: which lists are never null,
+// which objects may be, and what the states are.
 func finish(registry huma.Registry) {
-	states := make([]any, 0, len(domain.States()))
-	for _, s := range domain.States() {
-		states = append(states, string(s))
-	}
 	for name, schema := range registry.Map() {
+		fields := map[string]reflect.StructField{}
+		if t := registry.TypeFromRef("#/components/schemas/" + name); t != nil && t.Kind() == reflect.Struct {
+			for _, f := range reflect.VisibleFields(t) {
+				fields[strings.Split(f.Tag.Get("json"), ",")[0]] = f
+			}
+		}
 		for field, p := range schema.Properties {
+			f := fields[field]
 			switch {
 			case p.Type == huma.TypeArray:
 				p.Nullable = false
-			case p.Ref != "" && (field == "response_code" || field == "would_wait" || field == "last_run"):
+			case p.Ref != "" && f.Type != nil && f.Type.Kind() == reflect.Pointer && !strings.Contains(f.Tag.Get("json"), ",omit"):
 				schema.Properties[field] = &huma.Schema{OneOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}, Description: p.Description}
-			case field == "state" && name != "Health":
-				p.Enum = states
+			case f.Type == reflect.TypeFor[domain.State]():
+				p.Enum = enumOf(domain.States())
+			case f.Type == reflect.TypeFor[domain.HealthState]():
+				p.Enum = enumOf([]domain.HealthState{domain.HealthOK, domain.HealthBlocked, domain.HealthPaused})
 			}
 		}
 		if strings.HasSuffix(name, "Body") { // the key stands in the path
 			schema.Required = slices.DeleteFunc(schema.Required, func(f string) bool { return f == "key" })
 		}
 	}
+}
+
+func enumOf[T ~string](words []T) []any {
+	out := make([]any, len(words))
+	for i, w := range words {
+		out[i] = string(w)
+	}
+	return out
 }
 
 func openapiJSON(s *Server, w http.ResponseWriter, _ *request) error {

@@ -91,7 +91,7 @@ func routes() []route {
 			body: batchDoc{}, status: 200, answer: BatchAnswer{}, send: true, namesInBody: true, handle: sendBatch,
 		},
 		{
-			method: get, path: "/v1/messages", scope: read, id: "listMessages", tag: "Messages", summary: "Search messages, newest first", status: 200, answer: List[Message]{}, handle: listMessages,
+			method: get, path: "/v1/messages", scope: read, id: "listMessages", tag: "Messages", summary: "Search messages, newest first", status: 200, answer: List[MessageLine]{}, handle: listMessages,
 			query: append([]parameter{
 				{"state", "A message state", "string"},
 				{"scene", "A scene's key", "string"},

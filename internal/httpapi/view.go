@@ -10,8 +10,23 @@ import (
 	"hongyan/wecom"
 )
 
-// Message is a message as the API shows it.
+// Message is a message with its deliveries and their attempts.
 type Message struct {
+	MessageHead
+	Deliveries []Delivery `json:"deliveries"`
+	Links      Links      `json:"links"`
+}
+
+// MessageLine is a message as lists show it: its deliveries without what was
+// tried, which is read one message at a time.
+type MessageLine struct {
+	MessageHead
+	Deliveries []DeliveryLine `json:"deliveries" doc:"Without msgid, response_code and attempts: GET /v1/messages/{id} has them"`
+	Links      Links          `json:"links"`
+}
+
+// MessageHead is what both forms of a message have.
+type MessageHead struct {
 	ID            string                 `json:"id"`
 	State         domain.State           `json:"state"`
 	WaitReason    *domain.WaitReason     `json:"wait_reason" doc:"Why it is not being sent now, while it is not final"`
@@ -35,8 +50,6 @@ type Message struct {
 	ExpiresAt     *time.Time             `json:"expires_at"`
 	FinishedAt    *time.Time             `json:"finished_at"`
 	Recipients    domain.RecipientCounts `json:"recipients"`
-	Deliveries    []Delivery             `json:"deliveries"`
-	Links         Links                  `json:"links"`
 }
 
 // Links lead to the same thing elsewhere.
@@ -48,6 +61,14 @@ type Links struct {
 
 // Delivery is one planned call to WeCom with its tries.
 type Delivery struct {
+	DeliveryLine
+	MsgID        *string       `json:"msgid"`
+	ResponseCode *ResponseCode `json:"response_code" doc:"Whether a template card can still be updated; the code itself is never shown"`
+	Attempts     []Attempt     `json:"attempts"`
+}
+
+// DeliveryLine is one planned call to WeCom.
+type DeliveryLine struct {
 	ID            string             `json:"id"`
 	Lane          string             `json:"lane"`
 	State         domain.State       `json:"state"`
@@ -55,9 +76,6 @@ type Delivery struct {
 	NextAttemptAt *time.Time         `json:"next_attempt_at"`
 	MergedInto    *string            `json:"merged_into" doc:"The digest that carries it"`
 	Recipients    int                `json:"recipients"`
-	MsgID         *string            `json:"msgid"`
-	ResponseCode  *ResponseCode      `json:"response_code" doc:"Whether a template card can still be updated; the code itself is never shown"`
-	Attempts      []Attempt          `json:"attempts"`
 }
 
 // ResponseCode tells of WeCom's single-use code for updating a card.
@@ -137,37 +155,59 @@ func (s *Server) links(id string) Links {
 }
 
 func (s *Server) messageView(v domain.MessageView, lang i18n.Lang) Message {
-	m := v.Message
-	state := v.State
-	if state == "" {
-		state = m.State
-	}
-	out := Message{
-		ID: m.ID, State: state, Scene: orNil(m.Scene), SceneVersion: orNil(m.SceneVersion), App: orNil(m.App),
-		Type: m.Type, Title: m.Title, Priority: m.Priority.String(), Source: m.Source, Reference: orNil(m.Reference),
-		DigestKey: orNil(m.DigestKey), MergedInto: orNil(m.MergedInto), ResendOf: orNil(m.ResendOf), KeyID: orNil(m.KeyID),
-		RequestID: orNil(m.RequestID), CreatedAt: m.CreatedAt.UTC(), SendAt: timeOrNil(m.SendAt), ExpiresAt: timeOrNil(m.ExpiresAt),
-		FinishedAt: timeOrNil(m.FinishedAt), Recipients: v.Counts, Links: s.links(m.ID), Deliveries: make([]Delivery, 0, len(v.Deliveries)),
-		MergedCount: v.Merged,
-	}
-	if v.Merged > 0 {
-		out.Links.Merged = "/v1/messages?merged_into=" + m.ID
-	}
-	if !state.Final() {
-		out.WaitReason, out.NextAttemptAt = orNil(v.WaitReason), timeOrNil(v.NextAttemptAt)
-	}
+	out := Message{MessageHead: messageHead(v), Links: s.messageLinks(v), Deliveries: make([]Delivery, 0, len(v.Deliveries))}
 	for i := range v.Deliveries {
 		out.Deliveries = append(out.Deliveries, deliveryView(&v.Deliveries[i], lang))
 	}
 	return out
 }
 
-func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
-	d := &v.Delivery
-	out := Delivery{ID: d.ID, Lane: d.Lane, State: d.State, MergedInto: orNil(d.MergedInto), Recipients: d.Recipients, Attempts: make([]Attempt, 0, len(v.Attempts))}
+func (s *Server) messageLine(v domain.MessageView) MessageLine {
+	out := MessageLine{MessageHead: messageHead(v), Links: s.messageLinks(v), Deliveries: make([]DeliveryLine, 0, len(v.Deliveries))}
+	for i := range v.Deliveries {
+		out.Deliveries = append(out.Deliveries, deliveryLine(&v.Deliveries[i].Delivery))
+	}
+	return out
+}
+
+func (s *Server) messageLinks(v domain.MessageView) Links {
+	out := s.links(v.Message.ID)
+	if v.Merged > 0 {
+		out.Merged = "/v1/messages?merged_into=" + v.Message.ID
+	}
+	return out
+}
+
+func messageHead(v domain.MessageView) MessageHead {
+	m := v.Message
+	state := v.State
+	if state == "" {
+		state = m.State
+	}
+	out := MessageHead{
+		ID: m.ID, State: state, Scene: orNil(m.Scene), SceneVersion: orNil(m.SceneVersion), App: orNil(m.App),
+		Type: m.Type, Title: m.Title, Priority: m.Priority.String(), Source: m.Source, Reference: orNil(m.Reference),
+		DigestKey: orNil(m.DigestKey), MergedInto: orNil(m.MergedInto), ResendOf: orNil(m.ResendOf), KeyID: orNil(m.KeyID),
+		RequestID: orNil(m.RequestID), CreatedAt: m.CreatedAt.UTC(), SendAt: timeOrNil(m.SendAt), ExpiresAt: timeOrNil(m.ExpiresAt),
+		FinishedAt: timeOrNil(m.FinishedAt), Recipients: v.Counts,
+		MergedCount: v.Merged,
+	}
+	if !state.Final() {
+		out.WaitReason, out.NextAttemptAt = orNil(v.WaitReason), timeOrNil(v.NextAttemptAt)
+	}
+	return out
+}
+
+func deliveryLine(d *domain.Delivery) DeliveryLine {
+	out := DeliveryLine{ID: d.ID, Lane: d.Lane, State: d.State, MergedInto: orNil(d.MergedInto), Recipients: d.Recipients}
 	if d.State == domain.StateQueued || d.State == domain.StateScheduled {
 		out.WaitReason, out.NextAttemptAt = orNil(d.WaitReason), timeOrNil(d.DueAt)
 	}
+	return out
+}
+
+func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
+	out := Delivery{DeliveryLine: deliveryLine(&v.Delivery), Attempts: make([]Attempt, 0, len(v.Attempts))}
 	for i := range v.Attempts {
 		a := &v.Attempts[i]
 		out.Attempts = append(out.Attempts, Attempt{
