@@ -62,6 +62,7 @@ type snapshot struct {
 	audiences map[string]domain.Audience
 	scenes    map[string]liveScene
 	codes     map[int]string // scene code → key
+	unsealed  []string       // apps with a proxy password in the stored spec
 }
 
 type liveScene struct {
@@ -226,6 +227,12 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 		}
 		byKey := make(map[string]domain.Resource, len(list))
 		for _, r := range list {
+			if kind == domain.ResourceApp {
+				var old bool
+				if r, old = unsealed(r); old {
+					next.unsealed = append(next.unsealed, r.Key)
+				}
+			}
 			byKey[r.Key] = r
 		}
 		next.resources[kind] = byKey
@@ -253,7 +260,7 @@ func (s *snapshot) decode(old *snapshot) error {
 			}
 			continue
 		}
-		a.Key, a.Secret = key, r.Secrets["secret"]
+		a.Key, a.Secret, a.Proxy = key, r.Secrets["secret"], joinProxy(a.Proxy, r.Secrets[secretProxy])
 		s.apps[key] = a
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.apps)) {

@@ -143,7 +143,7 @@ func appErrors(a domain.App, secrets map[string]string) []domain.FieldError {
 	if f := checkURL("/base_url", a.BaseURL, "http", "https"); f != nil {
 		add(*f)
 	}
-	if f := checkURL("/proxy", a.Proxy, "http", "https", "socks5"); f != nil {
+	if f := checkURL("/proxy", joinProxy(a.Proxy, secrets[secretProxy]), "http", "https", "socks5"); f != nil {
 		add(*f)
 	}
 	for _, n := range []struct {
@@ -178,8 +178,9 @@ func appErrors(a domain.App, secrets map[string]string) []domain.FieldError {
 }
 
 // checkURL checks an optional URL with a host and one of the schemes. User and
-// password are refused for http, so that no secret hides in a URL; a proxy may
-// need them.
+// password are refused for base_url, so that no secret hides in a URL; a proxy
+// may need them, and nothing behind the host, where a badly written password
+// would end up.
 func checkURL(pointer, s string, schemes ...string) *domain.FieldError {
 	if s == "" {
 		return nil
@@ -192,6 +193,10 @@ func checkURL(pointer, s string, schemes ...string) *domain.FieldError {
 	}
 	if pointer == "/base_url" && (u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		f := bad(pointer, "url", "must not hold a user, a query or a fragment", "give scheme, host and maybe a path")
+		return &f
+	}
+	if pointer == "/proxy" && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+		f := bad(pointer, "url", "must not hold a path, a query or a fragment", "give scheme, user, password, host and port; write / ? # @ in a password as %2F %3F %23 %40")
 		return &f
 	}
 	return nil

@@ -33,6 +33,7 @@ type api struct {
 	keys  *access.Keys
 	srv   *httpapi.Server
 	url   string
+	dir   string // of the database
 	logs  *safeBuffer
 	key   map[string]string // scope → key
 }
@@ -55,10 +56,10 @@ func (s *safeBuffer) String() string {
 }
 
 func newAPI(t testing.TB, change ...func(*httpapi.Config)) *api {
-	a := &api{t: t, key: map[string]string{}, logs: &safeBuffer{}}
+	a := &api{t: t, dir: t.TempDir(), key: map[string]string{}, logs: &safeBuffer{}}
 	ring, _, err := seal.Generate()
 	require.NoError(t, err)
-	a.store, err = store.Open(t.Context(), store.Config{DataDir: t.TempDir(), Node: "test", Seal: ring})
+	a.store, err = store.Open(t.Context(), store.Config{DataDir: a.dir, Node: "test", Seal: ring})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, a.store.Close()) })
 	a.keys = access.New(access.Config{Store: a.store, IDs: &domain.IDs{}})

@@ -1,0 +1,118 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"hongyan/internal/domain"
+)
+
+const (
+	// secretProxy is the password of an app's proxy, as it stands in the URL.
+	secretProxy = "proxy_password"
+	// mask stands for it in the stored URL. A password that really is *** is
+	// written %2A%2A%2A.
+	mask = "***"
+)
+
+// splitProxy takes the password out of a proxy URL. It works on the text, so
+// that the URL can be put together again byte for byte.
+func splitProxy(raw string) (masked, password string) {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return raw, ""
+	}
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	at := strings.LastIndexByte(rest[:end], '@')
+	if at < 0 {
+		return raw, ""
+	}
+	user, password, ok := strings.Cut(rest[:at], ":")
+	if !ok || password == "" {
+		return raw, ""
+	}
+	return scheme + "://" + user + ":" + mask + rest[at:], password
+}
+
+// joinProxy is the URL that is used, from the stored one and the password.
+func joinProxy(masked, password string) string {
+	if m, p := splitProxy(masked); isMask(p) && password != "" {
+		i := strings.Index(m, ":"+mask+"@") + 1
+		return m[:i] + password + m[i+len(mask):]
+	}
+	return masked
+}
+
+func isMask(s string) bool { return s == mask }
+
+// sealProxy moves the password of an app's proxy from its spec to its secrets.
+// A masked one keeps what is stored, for the same URL only: nobody may send a
+// password that he does not know to another host.
+func (c *Catalog) sealProxy(r domain.Resource) (domain.Resource, []domain.FieldError) {
+	var a domain.App
+	if r.Kind != domain.ResourceApp || decode(r.Spec, &a) != nil {
+		return r, nil // validate says what is wrong with it
+	}
+	masked, password := splitProxy(a.Proxy)
+	if isMask(password) {
+		stored := c.live.Load().resources[domain.ResourceApp][r.Key]
+		var have domain.App
+		if password = stored.Secrets[secretProxy]; password == "" || json.Unmarshal(stored.Spec, &have) != nil || have.Proxy != a.Proxy {
+			return r, []domain.FieldError{bad("/proxy", "proxy_password", "has a masked password, and none is stored for this URL", "give the password: *** keeps the stored one while scheme, user and host stay as they are")}
+		}
+	}
+	return withProxy(r, a, masked, password), nil
+}
+
+// withProxy names the password also when there is none, so that the store
+// forgets an old one.
+func withProxy(r domain.Resource, a domain.App, masked, password string) domain.Resource {
+	a.Proxy = masked
+	r.Spec = encode(a)
+	r.Secrets = maps.Clone(r.Secrets)
+	if r.Secrets == nil {
+		r.Secrets = map[string]string{}
+	}
+	r.Secrets[secretProxy] = password
+	return r
+}
+
+// unsealed finds a password that an older version has stored in the spec, and
+// gives the resource as it is stored today.
+func unsealed(r domain.Resource) (domain.Resource, bool) {
+	var a domain.App
+	if json.Unmarshal(r.Spec, &a) != nil {
+		return r, false
+	}
+	masked, password := splitProxy(a.Proxy)
+	if password == "" || isMask(password) {
+		return r, false
+	}
+	return withProxy(r, a, masked, password), true
+}
+
+// SealProxies stores anew the apps whose proxy password an older version has
+// left in clear. Call it after a [Catalog.Refresh]; it does nothing when there
+// are none.
+func (c *Catalog) SealProxies(ctx context.Context) error {
+	live := c.live.Load()
+	var errs []error
+	for _, key := range live.unsealed {
+		r := live.resources[domain.ResourceApp][key]
+		_, _, err := c.cfg.Store.PutResource(ctx, r, r.Version)
+		if err != nil && domain.CodeOf(err) != domain.CodePreconditionFailed { // another gateway was faster
+			errs = append(errs, fmt.Errorf("sealing the proxy password of app %s: %w", key, err))
+		}
+	}
+	if len(live.unsealed) > 0 {
+		c.seen(ctx)
+	}
+	return errors.Join(errs...)
+}
