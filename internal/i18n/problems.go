@@ -70,7 +70,7 @@ var problems = map[string]problem{
 		title:  Pair{"It is in use", "仍在使用中"},
 		detail: Pair{"Something live needs it.", "仍有对象依赖它。"},
 		args:   Pair{"{0} is used by {1}.", "{0} 正被使用：{1}。"},
-		fix:    Pair{"Change or delete what uses it first; a schedule may also be switched off.", "请先修改或删除使用它的对象；定时任务也可以先停用。"},
+		fix:    Pair{"Change or delete what uses it first; a schedule may also be switched off, and messages that wait be cancelled or waited for.", "请先修改或删除使用它的对象；定时任务也可以先停用；等待发送的消息（message）可以先取消，或等它们结束。"},
 	},
 	"not_held": {
 		title:  Pair{"Nothing is held", "没有待人工决定的投递"},

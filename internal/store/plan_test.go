@@ -28,6 +28,8 @@ func TestQueryPlans(t *testing.T) {
 		{liveLanes, "deliveries_live (lane>?)"},
 		{liveLanes, "deliveries_state (state=?)"},
 		{recoverDeliveries, "deliveries_state (state=?)"},
+		{waitsInLane, "deliveries_live (lane=?)"},
+		{sendsInLane, "deliveries_state (state=?)"},
 		{selectEvents + `WHERE message_id = $1 AND message_id <> '' ORDER BY seq LIMIT $2`, "events_message (message_id=?)"},
 	} {
 		text := sqlitePlan(t, s, tc.query, someArgs(tc.query)...)

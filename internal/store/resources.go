@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"strconv"
 	"time"
 
 	"hongyan/internal/domain"
@@ -220,8 +222,45 @@ func (s *Store) lastVersion(ctx context.Context, q querier, kind domain.Resource
 
 func goneKey(kind domain.ResourceKind, key string) string { return "gone:" + string(kind) + ":" + key }
 
+const (
+	// openMessages counts messages with a delivery that waits or is being sent.
+	openMessages = `SELECT count(DISTINCT message_id) FROM (` + waitsInLane + ` UNION ALL ` + sendsInLane + `) open`
+	waitsInLane  = `SELECT * FROM (SELECT message_id FROM deliveries WHERE lane = $1 AND ` + waiting + ` LIMIT 1001) waits`
+	sendsInLane  = `SELECT * FROM (SELECT message_id FROM deliveries WHERE lane = $1 AND state = 'sending' LIMIT 1001) sends`
+	manyMessages = 1000 // above it nobody counts
+)
+
+// appIsIdle fails with domain.CodeInUse while messages wait for an app: nobody
+// could send them without it. One that is accepted at this moment may still
+// slip through; it waits until the app is there again.
+func appIsIdle(ctx context.Context, q querier, key string) error {
+	n := 0
+	for _, kind := range []string{domain.LaneApp, domain.LaneChat} {
+		var more int
+		if _, err := queryRow(ctx, q, openMessages, []any{domain.LaneKey(kind, key)}, &more); err != nil {
+			return err
+		}
+		n += more
+	}
+	if n == 0 {
+		return nil
+	}
+	count := strconv.Itoa(n)
+	if n > manyMessages {
+		count = "more than " + strconv.Itoa(manyMessages)
+	}
+	noun := "messages"
+	if n == 1 {
+		noun = "message"
+	}
+	e := domain.Errorf(domain.CodeInUse, "app %q still has %s %s to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)", key, count, noun, key)
+	e.Args = []any{fmt.Sprintf("app %q", key), count + " " + noun}
+	return e
+}
+
 // DeleteResource removes a resource; a scene keeps its history. ifMatch as in
-// PutResource. It fails with the same codes as GetResource.
+// PutResource. It fails with the same codes as GetResource, and with
+// domain.CodeInUse for an app that has messages to send.
 func (s *Store) DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64) error {
 	const (
 		remember = `INSERT INTO meta (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = excluded.n`
@@ -240,6 +279,11 @@ func (s *Store) DeleteResource(ctx context.Context, kind domain.ResourceKind, ke
 		}
 		if err := matches(kind, key, ifMatch, old.Version); err != nil {
 			return err
+		}
+		if kind == domain.ResourceApp {
+			if err := appIsIdle(ctx, q, key); err != nil {
+				return err
+			}
 		}
 		if err := bump(ctx, q); err != nil {
 			return err

@@ -56,6 +56,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Events", events},
 		{"Resources", resources},
 		{"Scenes", scenes},
+		{"AppInUse", appInUse},
 		{"Keys", keys},
 		{"Media", media},
 		{"Tokens", tokens},
