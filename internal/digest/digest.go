@@ -210,8 +210,9 @@ func (c *Composer) content(ctx context.Context, items []domain.Mergeable, safe i
 	return content, wecom.KindText, heading, clip(text, 4096), err
 }
 
-// unpacked puts what digests carry in their place. more is how many messages
-// are not in it.
+// unpacked puts what digests carry in their place, each message once: the
+// pieces of a split text say the same of it. more is how many messages are not
+// in it.
 func unpacked(items []domain.Mergeable) (said []domain.Carried, more int) {
 	for i := range items {
 		it := &items[i]
@@ -223,6 +224,12 @@ func unpacked(items []domain.Mergeable) (said []domain.Carried, more int) {
 		said = append(said, it.Carried...)
 		more += it.More
 	}
+	seen := make(map[string]bool, len(said))
+	said = slices.DeleteFunc(said, func(m domain.Carried) bool {
+		again := seen[m.MessageID]
+		seen[m.MessageID] = true
+		return again
+	})
 	slices.SortStableFunc(said, func(a, b domain.Carried) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return said, more
 }
@@ -231,13 +238,8 @@ func unpacked(items []domain.Mergeable) (said []domain.Carried, more int) {
 // order of their first appearance, and the heading above them.
 func lines(said []domain.Carried, more int) (list []string, heading string) {
 	count := map[string]int{}
-	seen := map[string]bool{} // a message of several parts counts once
 	var order []string
 	for i := range said {
-		if seen[said[i].MessageID] {
-			continue
-		}
-		seen[said[i].MessageID] = true
 		t := clip(oneLine(said[i].Title), lineBytes)
 		if t == "" {
 			t = clip(oneLine(said[i].Text), lineBytes)
@@ -258,7 +260,7 @@ func lines(said []domain.Carried, more int) (list []string, heading string) {
 	if end := said[len(said)-1].CreatedAt.In(zone).Format(clock); end != span {
 		span += "–" + end
 	}
-	return list, fmt.Sprintf("%d 条消息合并 %s", len(seen)+more, span)
+	return list, fmt.Sprintf("%d 条消息合并 %s", len(said)+more, span)
 }
 
 // fit takes as many lines as a text may hold and says how many are left out:

@@ -76,9 +76,9 @@ func compose(t *testing.T, c *digest.Composer, items []domain.Mergeable) (domain
 func TestListsWhatItCarries(t *testing.T) {
 	items := waiting(5, func(i int) string { return fmt.Sprintf("disk %d\nis full", i%2) })
 	items[3].Delivery.Priority = domain.PriorityHigh
-	items[4].Delivery.MessageID = items[3].Delivery.MessageID // a message of two parts
+	items[4].Delivery.MessageID, items[4].CreatedAt = items[3].Delivery.MessageID, items[3].CreatedAt // a message of two parts
 	sub, content := compose(t, composer(domain.Scene{}), items)
-	require.Equal(t, "4 条消息合并 09:00:00–09:00:04\n· disk 0 is full ×2\n· disk 1 is full ×2", content["content"])
+	require.Equal(t, "4 条消息合并 09:00:00–09:00:03\n· disk 0 is full ×2\n· disk 1 is full ×2", content["content"])
 	m, d := sub.Messages[0], sub.Deliveries[0]
 	require.Equal(t, domain.SourceDigest, m.Source)
 	require.Equal(t, domain.PriorityHigh, m.Priority, "as urgent as the most urgent")
@@ -151,6 +151,35 @@ func TestADigestTakesOverWhatStandsBesideTheContent(t *testing.T) {
 		require.Equal(t, tc.safe, again["safe"], tc)
 		require.Equal(t, tc.ids, again["enable_id_trans"], tc)
 	}
+}
+
+// TestPiecesOfOneMessageCountOnce takes four messages, two of them in three
+// pieces, alone and beside a digest that carries one of them as well.
+func TestPiecesOfOneMessageCountOnce(t *testing.T) {
+	look := sceneWith(`{"type":"text","text":{"content":"{{ .count }}, {{ .more }}:{{ range .items }} {{ .title }}{{ end }}"}}`)
+	items := waiting(8, func(i int) string { return fmt.Sprint("fault ", []int{0, 0, 0, 1, 2, 2, 2, 3}[i]) })
+	for i := range items {
+		items[i].Delivery.MessageID = items[i].Title
+	}
+	_, content := compose(t, composer(look), items)
+	require.Equal(t, "4, 0: fault 0 fault 1 fault 2 fault 3", content["content"])
+	_, content = compose(t, composer(domain.Scene{}), items)
+	require.Equal(t, "4 条消息合并 09:00:00–09:00:07\n· fault 0\n· fault 1\n· fault 2\n· fault 3", content["content"])
+
+	items[3].Source = domain.SourceDigest
+	items[3].Carried = []domain.Carried{{MessageID: "fault 0", Title: "fault 0", CreatedAt: began}, {MessageID: "in", Title: "fan", CreatedAt: began.Add(time.Hour)}}
+	items[3].More = 5
+	_, content = compose(t, composer(look), items)
+	require.Equal(t, "9, 5: fault 0 fault 2 fault 3 fan", content["content"])
+
+	long := waiting(200, func(i int) string { return fmt.Sprint(i/2, strings.Repeat("满", 300)) })
+	for i := range long {
+		long[i].Delivery.MessageID = fmt.Sprint(i / 2)
+	}
+	_, content = compose(t, composer(domain.Scene{}), long)
+	require.Contains(t, content["content"], "，共 100 条", "what is left out counts messages, too")
+	_, content = compose(t, composer(sceneWith(`{"type":"text","text":{"content":"{{ .count }}, {{ len .items }}, {{ .more }}"}}`)), long)
+	require.Equal(t, "100, 50, 50", content["content"])
 }
 
 func TestABrokenLookFallsBackToTheList(t *testing.T) {
