@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,4 +64,56 @@ func TestDigestsAreAsSafeAsWhatTheyCarry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestADigestCountsMessages merges four messages, two of them texts in three
+// pieces: an item shows a message, from its beginning.
+func TestADigestCountsMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		look := []byte(`{"type":"text","text":{"content":"COUNT={{ .count }} MORE={{ .more }}{{ range .items }} [{{ .title }}: {{ .text }}]{{ end }}"}}`)
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "1m", Content: look}})
+		n.submit(t, request("alert", "the first", "load-1"))
+		time.Sleep(time.Second)
+		long := func(name string) domain.SendRequest {
+			return request("alert", name+"\n"+strings.Repeat("long ", 1000), "load-1")
+		}
+		var v domain.MessageView
+		for _, id := range n.submit(t, request("alert", "one", "load-1"), long("two"), request("alert", "three", "load-1"), long("four")) {
+			v = b.digestOf(id)
+		}
+		require.EqualValues(t, 4, v.Merged)
+		texts := b.texts("load-1")
+		require.Len(t, texts, 2)
+		require.Contains(t, texts[1], "COUNT=4 MORE=0 [one: one] [two: two\nlong")
+		for _, name := range []string{"one", "two", "three", "four"} {
+			require.Equal(t, 1, strings.Count(texts[1], "["+name+": "+name), name)
+		}
+	})
+}
+
+// TestOneMessageInPiecesIsNotMerged lets a text in three pieces come alone into
+// a window: it goes as it is.
+func TestOneMessageInPiecesIsNotMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "1m"}})
+		n.submit(t, request("alert", "the first", "load-1"))
+		time.Sleep(time.Second)
+		began := time.Now()
+		id := n.submit(t, request("alert", strings.Repeat("long ", 1000), "load-1"))[0]
+		b.becomes(id, domain.StateSent, time.Hour)
+		require.InDelta(t, 59, time.Since(began).Seconds(), 3)
+		texts := b.texts("load-1")
+		require.Len(t, texts, 4)
+		for i, text := range texts[1:] {
+			require.True(t, strings.HasSuffix(text, fmt.Sprintf("(%d/3)", i+1)), text[len(text)-9:])
+		}
+	})
 }

@@ -204,8 +204,8 @@ func (g *digests) crowded(d *domain.Delivery, until time.Time) {
 	}
 }
 
-// merge makes one digest of what waits in a group, or lets a single one go as
-// it is. It reports false when the database does not answer.
+// merge makes one digest of what waits in a group, or lets a single message go
+// as it is. It reports false when the database does not answer.
 func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 	items, err := l.e.store.LoadGroup(ctx, l.key, group, mergeBound)
 	if err != nil {
@@ -222,7 +222,7 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 			delete(l.digests.windows, group)
 		}
 	}
-	if len(items) < 2 || l.e.cfg.Digests == nil {
+	if oneMessage(items) || l.e.cfg.Digests == nil {
 		l.goAloneLocked(items)
 		l.mu.Unlock()
 		return true
@@ -270,6 +270,17 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 	return true
 }
 
+// oneMessage reports whether items are of no more than one message: it may have
+// several pieces.
+func oneMessage(items []domain.Mergeable) bool {
+	for i := range items {
+		if items[i].Delivery.MessageID != items[0].Delivery.MessageID {
+			return false
+		}
+	}
+	return true
+}
+
 // unpack adds what digests among items carry.
 func (l *Lane) unpack(ctx context.Context, items []domain.Mergeable) ([]domain.Mergeable, error) {
 	left := listBound
@@ -301,9 +312,10 @@ func (l *Lane) mergeable(items []domain.Mergeable, now time.Time) []domain.Merge
 	return out
 }
 
-// goAloneLocked sends deliveries of a digest group as they are.
+// goAloneLocked sends deliveries of a digest group as they are, in their order:
+// each is put before those behind it.
 func (l *Lane) goAloneLocked(items []domain.Mergeable) {
-	for i := range items {
+	for i := len(items) - 1; i >= 0; i-- {
 		d := items[i].Delivery
 		if _, held := l.held[d.ID]; held {
 			continue
