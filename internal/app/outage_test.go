@@ -81,7 +81,7 @@ func TestAgentIDIsCorrected(t *testing.T) {
 		require.NoError(t, b.wecom.PutApp(sandbox.App{AgentID: 1000077, Name: "other", Secret: "another secret"}))
 		n.scene(t, "plain", domain.Policy{})
 		later := request("plain", "accepted before", "load-1")
-		later.SendAt = time.Now().Add(time.Minute).Format(time.RFC3339)
+		later.SendAt = new(time.Now().Add(time.Minute).Format(time.RFC3339))
 		ids := n.submit(t, later)
 		n.app(t, "ops", func(a *domain.App) { a.AgentID, a.Secret = 1000077, "another secret" })
 		time.Sleep(2 * time.Minute)

@@ -20,9 +20,9 @@ func TestExpiryInsideQuietHours(t *testing.T) {
 		n.app(t, "ops", nil)
 		n.scene(t, "quiet", domain.Policy{QuietHours: &domain.QuietHours{From: "07:00", To: "17:00"}})
 		short := request("quiet", "short", "load-1")
-		short.ExpiresIn = "2s"
+		short.ExpiresIn = new("2s")
 		later := request("quiet", "later", "load-1")
-		later.ExpiresIn, later.SendAt = "30m", time.Now().Add(time.Hour).Format(time.RFC3339)
+		later.ExpiresIn, later.SendAt = new("30m"), new(time.Now().Add(time.Hour).Format(time.RFC3339))
 		ids := n.submit(t, short, later)
 		for i, at := range []time.Duration{2 * time.Second, 90 * time.Minute} {
 			v := b.view(ids[i])

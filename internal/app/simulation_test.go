@@ -175,7 +175,7 @@ func (s *sim) send(n *node, count int) {
 		}
 		req := request(scene, text, users...)
 		if s.r.IntN(10) == 0 {
-			req.SendAt = time.Now().Add(time.Duration(s.r.IntN(90)) * time.Second).Format(time.RFC3339)
+			req.SendAt = new(time.Now().Add(time.Duration(s.r.IntN(90)) * time.Second).Format(time.RFC3339))
 		}
 		a, err := n.intake.Submit(s.t.Context(), anybody, req, domain.SubmitOptions{})
 		if err != nil {

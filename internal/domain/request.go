@@ -21,7 +21,8 @@ func (t To) Empty() bool {
 		len(t.Mobiles)+len(t.Emails)+len(t.Robots)+len(t.Chats) == 0
 }
 
-// SendRequest is the body of POST /v1/messages.
+// SendRequest is the body of POST /v1/messages. Where an empty text would mean
+// something else than no text, the field is a pointer: nil is not given.
 type SendRequest struct {
 	Scene         *SceneRef       `json:"scene,omitempty"`
 	App           string          `json:"app,omitempty"`
@@ -29,13 +30,13 @@ type SendRequest struct {
 	Content       json.RawMessage `json:"content,omitempty"`
 	To            To              `json:"to,omitzero"`
 	Data          json.RawMessage `json:"data,omitempty"`
-	Priority      string          `json:"priority,omitempty"`
-	SendAt        string          `json:"send_at,omitempty"`
-	ExpiresIn     string          `json:"expires_in,omitempty"`
+	Priority      *string         `json:"priority,omitempty"`
+	SendAt        *string         `json:"send_at,omitempty"`
+	ExpiresIn     *string         `json:"expires_in,omitempty"`
 	Reference     string          `json:"reference,omitempty"`
 	DigestKey     string          `json:"digest_key,omitempty"`
-	Overflow      string          `json:"overflow,omitempty"`
-	OnUncertain   string          `json:"on_uncertain,omitempty"`
+	Overflow      *string         `json:"overflow,omitempty"`
+	OnUncertain   *string         `json:"on_uncertain,omitempty"`
 	Safe          int             `json:"safe,omitempty"`
 	EnableIDTrans int             `json:"enable_id_trans,omitempty"`
 	DryRun        bool            `json:"dry_run,omitempty"`
@@ -43,13 +44,14 @@ type SendRequest struct {
 
 // SceneRef is a scene's key, or its integer code.
 type SceneRef struct {
-	Key  string
-	Code int // valid when Key is empty
+	Key   string
+	Code  int  // valid when Key is empty
+	Blank bool // an empty text was given: neither
 }
 
 // MarshalJSON writes the key as a string or the code as a number.
 func (r SceneRef) MarshalJSON() ([]byte, error) {
-	if r.Key != "" {
+	if r.Key != "" || r.Blank {
 		return json.Marshal(r.Key)
 	}
 	return json.Marshal(r.Code)
@@ -58,7 +60,9 @@ func (r SceneRef) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a string or an integer.
 func (r *SceneRef) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &r.Key)
+		err := json.Unmarshal(b, &r.Key)
+		r.Blank = err == nil && r.Key == ""
+		return err
 	}
 	return json.Unmarshal(b, &r.Code)
 }
@@ -66,12 +70,13 @@ func (r *SceneRef) UnmarshalJSON(b []byte) error {
 // TypeRef is a WeCom msgtype, or the number 0–6 of the original design.
 type TypeRef struct {
 	Name   string
-	Number int // valid when Name is empty
+	Number int  // valid when Name is empty
+	Blank  bool // an empty text was given: neither
 }
 
 // MarshalJSON writes the name as a string or the number as a number.
 func (r TypeRef) MarshalJSON() ([]byte, error) {
-	if r.Name != "" {
+	if r.Name != "" || r.Blank {
 		return json.Marshal(r.Name)
 	}
 	return json.Marshal(r.Number)
@@ -80,7 +85,9 @@ func (r TypeRef) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a string or an integer.
 func (r *TypeRef) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &r.Name)
+		err := json.Unmarshal(b, &r.Name)
+		r.Blank = err == nil && r.Name == ""
+		return err
 	}
 	return json.Unmarshal(b, &r.Number)
 }

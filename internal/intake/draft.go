@@ -59,16 +59,16 @@ func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendR
 			Message: "is longer than 255 bytes", Fix: "shorten it",
 		})
 	}
-	prio, ok := domain.ParsePriority(firstOf(req.Priority, d.policy.Priority))
-	if !ok {
+	prio, ok := domain.ParsePriority(given(req.Priority, d.policy.Priority))
+	if !ok || blank(req.Priority) {
 		return draft{}, domain.Invalid(field("/priority", "enum", "is not a priority", "use urgent, high, normal or low"))
 	}
 	d.priority = prio
-	d.overflow = firstOf(req.Overflow, d.policy.Overflow)
-	if !oneOf(d.overflow, "", "split", "cut", "reject") {
+	d.overflow = given(req.Overflow, d.policy.Overflow)
+	if blank(req.Overflow) || !oneOf(d.overflow, "", "split", "cut", "reject") {
 		return draft{}, domain.Invalid(field("/overflow", "enum", "is not an overflow rule", "use split, cut or reject"))
 	}
-	d.onUncertain = firstOf(req.OnUncertain, d.policy.OnUncertain, "retry")
+	d.onUncertain = given(req.OnUncertain, firstOf(d.policy.OnUncertain, "retry"))
 	if !oneOf(d.onUncertain, "retry", "hold", "drop") {
 		return draft{}, domain.Invalid(field("/on_uncertain", "enum", "is not a policy", "use retry, hold or drop"))
 	}
@@ -87,6 +87,9 @@ func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendR
 
 func (in *Intake) sceneDraft(ctx context.Context, by domain.Caller, req *domain.SendRequest, o submission) (draft, error) {
 	var extra []domain.FieldError
+	if req.Scene.Blank {
+		extra = append(extra, field("/scene", "required", "is empty", "give the scene's key or code"))
+	}
 	if req.Type != nil {
 		extra = append(extra, field("/type", "forbidden", "cannot be given together with a scene", "leave out type, or send direct content without a scene"))
 	}
@@ -163,7 +166,7 @@ func (in *Intake) directDraft(by domain.Caller, req *domain.SendRequest) (draft,
 			return draft{}, domain.Invalid(field("/scene", "required", "is missing", "give a scene, or type and content"))
 		}
 		bad = append(bad, field("/type", "required", "is missing", "give WeCom's msgtype or its number 0–6"))
-	case req.Type.Name != "":
+	case req.Type.Name != "" || req.Type.Blank:
 		kind = wecom.Kind(req.Type.Name)
 		if !knownKind(kind) {
 			bad = append(bad, field("/type", "enum", "is not a message type", "use "+kindList()))
@@ -220,8 +223,8 @@ type moments struct{ sendAt, expiresAt time.Time }
 func (in *Intake) times(req domain.SendRequest, p domain.Policy, now time.Time) (moments, error) {
 	var t moments
 	var bad []domain.FieldError
-	if req.SendAt != "" {
-		at, err := time.Parse(time.RFC3339Nano, req.SendAt)
+	if req.SendAt != nil {
+		at, err := time.Parse(time.RFC3339Nano, *req.SendAt)
 		switch {
 		case err != nil:
 			bad = append(bad, field("/send_at", "format", "is not an RFC 3339 time with a zone", "write it like 2026-11-24T09:00:00+08:00"))
@@ -232,7 +235,7 @@ func (in *Intake) times(req domain.SendRequest, p domain.Policy, now time.Time) 
 		}
 	}
 	ttl := defaultTTL
-	if s := firstOf(req.ExpiresIn, p.ExpiresIn); s != "" {
+	if s := given(req.ExpiresIn, p.ExpiresIn); s != "" || req.ExpiresIn != nil {
 		v, err := time.ParseDuration(s)
 		switch {
 		case err != nil:
@@ -270,6 +273,18 @@ func kindList() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// given is what the caller wrote, or else the scene's.
+func given(own *string, scene string) string {
+	if own != nil {
+		return *own
+	}
+	return scene
+}
+
+// blank reports an empty text where a caller who means the default writes none:
+// it is a variable that was not filled.
+func blank(own *string) bool { return own != nil && *own == "" }
 
 func firstOf(values ...string) string {
 	for _, v := range values {

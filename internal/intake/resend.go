@@ -39,7 +39,7 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 		if err := json.Unmarshal(view.Message.Request, &req); err != nil {
 			return domain.Accepted{}, err
 		}
-		req.To, req.SendAt, req.DryRun = to, "", false
+		req.To, req.SendAt, req.DryRun = to, nil, false
 		p, err = in.prepare(ctx, by, req, o, true)
 	} else {
 		p, err = in.same(by, view, to, o)

@@ -35,7 +35,7 @@ func Check(s domain.Schedule) []domain.FieldError {
 	if len(s.Name) > maxName {
 		bad = append(bad, field("/name", "max_bytes", "is too long", "shorten it", maxName, len(s.Name)))
 	}
-	if s.Message.SendAt != "" {
+	if s.Message.SendAt != nil {
 		bad = append(bad, field("/message/send_at", "forbidden", "means nothing here: cron says when", "leave it out"))
 	}
 	if s.Message.DryRun {
