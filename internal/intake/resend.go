@@ -1,9 +1,11 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"hongyan/internal/domain"
@@ -24,17 +26,19 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 	if !view.State.Final() {
 		return domain.Accepted{}, domain.Errorf(domain.CodeConflict, "the message is still %s; cancel it or wait until it has ended", view.State)
 	}
-	to, err := in.resendTo(ctx, id, ro.All)
+	rows, err := in.recipientsOf(ctx, id)
 	if err != nil {
 		return domain.Accepted{}, err
-	}
-	if to.Empty() {
-		return domain.Accepted{}, domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
 	}
 	o := submission{SubmitOptions: ro.Submit, resendOf: id, dry: true}
 	o.Source = "resend"
 	var p prepared
+	nobody := domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
 	if ro.Latest {
+		to := resendTo(rows, ro.All)
+		if to.Empty() {
+			return domain.Accepted{}, nobody
+		}
 		var req domain.SendRequest
 		if err := json.Unmarshal(view.Message.Request, &req); err != nil {
 			return domain.Accepted{}, err
@@ -42,48 +46,128 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 		req.To, req.SendAt, req.DryRun = to, nil, false
 		p, err = in.prepare(ctx, by, req, o, true)
 	} else {
-		p, err = in.same(by, view, to, o)
+		var lacks []lack
+		if lacks, err = missing(view.Deliveries, rows, ro.All); err == nil {
+			p, err = in.same(by, view, lacks, o)
+		}
 	}
 	if err != nil {
 		return domain.Accepted{}, err
 	}
+	if len(p.deliveries) == 0 {
+		return domain.Accepted{}, nobody
+	}
 	return in.accept(ctx, by, p, ro.Submit)
 }
 
-func (in *Intake) resendTo(ctx context.Context, id string, everyone bool) (domain.To, error) {
-	var to domain.To
-	cursor, n := "", 0
-	for {
-		rows, next, err := in.cfg.Store.ListRecipients(ctx, id, 200, cursor)
+// recipientsOf reads the recipients of a message, at most resendBound.
+func (in *Intake) recipientsOf(ctx context.Context, id string) (rows []domain.Recipient, err error) {
+	for cursor := ""; ; {
+		page, next, err := in.cfg.Store.ListRecipients(ctx, id, 200, cursor)
 		if err != nil {
-			return to, err
+			return nil, err
 		}
-		for _, r := range rows {
-			if !everyone && (r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeMerged || r.Outcome == domain.OutcomeWaiting) {
-				continue
-			}
-			switch r.Kind {
-			case domain.KindUser:
-				to.Users = append(to.Users, r.ID)
-			case domain.KindDepartment:
-				to.Departments = append(to.Departments, r.ID)
-			case domain.KindTag:
-				to.Tags = append(to.Tags, r.ID)
-			case domain.KindAll:
-				to.All = true
-			case domain.KindRobot, domain.KindChat:
-			}
-			n++
-		}
-		if next == "" || n >= resendBound {
-			return to, nil
+		rows = append(rows, page...)
+		if next == "" || len(rows) >= resendBound {
+			return rows, nil
 		}
 		cursor = next
 	}
 }
 
-// same plans the bodies of the old deliveries for new recipients.
-func (in *Intake) same(by domain.Caller, view domain.MessageView, to domain.To, o submission) (prepared, error) {
+// resendTo names those who get it anew: all, or those whom not everything has
+// reached. What is rendered anew may fall into other pieces, so that a recipient
+// who lacks one piece gets the whole.
+func resendTo(rows []domain.Recipient, everyone bool) (to domain.To) {
+	for _, r := range rows {
+		if !everyone && (r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeMerged || r.Outcome == domain.OutcomeWaiting) {
+			continue
+		}
+		addTo(&to, r.Kind, r.ID)
+	}
+	return to
+}
+
+func addTo(to *domain.To, kind domain.RecipientKind, id string) {
+	switch kind {
+	case domain.KindUser:
+		to.Users = append(to.Users, id)
+	case domain.KindDepartment:
+		to.Departments = append(to.Departments, id)
+	case domain.KindTag:
+		to.Tags = append(to.Tags, id)
+	case domain.KindAll:
+		to.All = true
+	case domain.KindRobot, domain.KindChat:
+	}
+}
+
+// lack is what some recipients have not got: these deliveries, in order.
+type lack struct {
+	of []*domain.Delivery // one for each content
+	to domain.To
+}
+
+// missing says who lacks which contents: all of what a delivery carried, for
+// everyone, or only what did not arrive. A piece of a split text is a content
+// of its own; recipients who lack the same are together.
+func missing(deliveries []domain.DeliveryView, rows []domain.Recipient, everyone bool) ([]lack, error) {
+	type address struct {
+		kind domain.RecipientKind
+		id   string // in lower case, as WeCom compares
+	}
+	refused := map[address]bool{} // by WeCom, in a call that it took
+	for _, r := range rows {
+		if r.Outcome == domain.OutcomeInvalid || r.Outcome == domain.OutcomeUnlicensed {
+			refused[address{r.Kind, strings.ToLower(r.ID)}] = true
+		}
+	}
+	var order []address
+	spelled := map[address]string{}
+	lacks := map[address][]*domain.Delivery{}
+	content := map[string]string{} // by delivery
+	for i := range deliveries {
+		d := &deliveries[i].Delivery
+		if !everyone && (d.State == domain.StateSent || d.State == domain.StateMerged) {
+			continue
+		}
+		sum, err := plan.SameContent(d.Body)
+		if err != nil {
+			return nil, err
+		}
+		content[d.ID] = fmt.Sprintf("%d:%x ", d.Handling.Part, sum)
+		for _, r := range appendRecipients(nil, "", "", d.Body) {
+			a := address{r.Kind, strings.ToLower(r.ID)}
+			if !everyone && d.State == domain.StatePartial && !refused[a] {
+				continue
+			}
+			if _, known := spelled[a]; !known {
+				order, spelled[a] = append(order, a), r.ID
+			}
+			lacks[a] = append(lacks[a], d)
+		}
+	}
+	var out []lack
+	at := map[string]int{} // by what is lacking
+	for _, a := range order {
+		ds := lacks[a]
+		slices.SortStableFunc(ds, func(x, y *domain.Delivery) int { return x.Handling.Part - y.Handling.Part })
+		var name strings.Builder
+		for _, d := range ds {
+			name.WriteString(content[d.ID])
+		}
+		i, known := at[name.String()]
+		if !known {
+			i = len(out)
+			at[name.String()], out = i, append(out, lack{of: ds})
+		}
+		addTo(&out[i].to, a.kind, spelled[a])
+	}
+	return out, nil
+}
+
+// same plans the bodies of the old deliveries for those who lack them.
+func (in *Intake) same(by domain.Caller, view domain.MessageView, lacks []lack, o submission) (prepared, error) {
 	old := view.Message
 	if !by.AllowsApp(old.App) || (old.Scene != "" && !by.AllowsScene(old.Scene)) {
 		return prepared{}, domain.Errorf(domain.CodeForbidden, "this key may not use the message's scene or app")
@@ -95,32 +179,28 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, to domain.To, 
 	m.State, m.CreatedAt, m.SendAt, m.FinishedAt, m.MergedInto = domain.StateQueued, now, time.Time{}, time.Time{}, ""
 	m.ExpiresAt = now.Add(max(old.ExpiresAt.Sub(old.CreatedAt), time.Minute))
 	out := prepared{}
-	var done [][]byte
-	for _, dv := range view.Deliveries {
-		d := dv.Delivery
-		body, err := plan.Readdress(d.Body, to)
-		if err != nil {
-			return prepared{}, err
-		}
-		if containsBytes(done, body[0]) {
-			continue // the same content for another batch of recipients
-		}
-		done = append(done, body[0])
-		for _, b := range body {
-			nd := domain.Delivery{
-				ID: in.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: d.Lane, Priority: d.Priority,
-				State: domain.StateQueued, DueAt: now, ExpiresAt: m.ExpiresAt, Body: b, Media: d.Media,
-				DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain, Since: now,
+	for _, l := range lacks {
+		for i, d := range l.of {
+			bodies, err := plan.Readdress(d.Body, l.to)
+			if err != nil {
+				return prepared{}, err
 			}
-			users, parties, tags, all := wecom.Receivers(b)
-			if len(done) == 1 {
-				out.recipients = appendRecipients(out.recipients, m.ID, nd.ID, users, parties, tags, all)
+			for _, b := range bodies {
+				nd := domain.Delivery{
+					ID: in.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: d.Lane, Priority: d.Priority,
+					State: domain.StateQueued, DueAt: now, ExpiresAt: m.ExpiresAt, Body: b, Media: d.Media,
+					DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain, Since: now,
+				}
+				if len(l.of) > 1 {
+					nd.Handling.Part = i + 1
+				}
+				to := appendRecipients(nil, m.ID, nd.ID, b)
+				nd.Recipients = len(to)
+				if i == 0 {
+					out.recipients = append(out.recipients, to...)
+				}
+				out.deliveries = append(out.deliveries, nd)
 			}
-			nd.Recipients = len(users) + len(parties) + len(tags)
-			if all {
-				nd.Recipients = 1
-			}
-			out.deliveries = append(out.deliveries, nd)
 		}
 	}
 	m.Deliveries, m.Recipients = len(out.deliveries), len(out.recipients)
@@ -128,21 +208,14 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, to domain.To, 
 	return out, nil
 }
 
-func containsBytes(list [][]byte, b []byte) bool {
-	for _, x := range list {
-		if bytes.Equal(x, b) {
-			return true
-		}
-	}
-	return false
-}
-
-func appendRecipients(rs []domain.Recipient, msg, dlv string, users, parties, tags []string, all bool) []domain.Recipient {
+// appendRecipients appends those whom a body names.
+func appendRecipients(rs []domain.Recipient, msg, dlv string, body []byte) []domain.Recipient {
 	add := func(kind domain.RecipientKind, ids []string) {
 		for _, id := range ids {
 			rs = append(rs, domain.Recipient{MessageID: msg, DeliveryID: dlv, Kind: kind, ID: id})
 		}
 	}
+	users, parties, tags, all := wecom.Receivers(body)
 	if all {
 		add(domain.KindAll, []string{"@all"})
 		return rs

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -88,6 +89,13 @@ type noAudiences struct{}
 
 // Audience knows none.
 func (noAudiences) Audience(string) (domain.Audience, bool) { return domain.Audience{}, false }
+
+// SameContent gives a value that two bodies of ours share when they carry the
+// same content to different recipients.
+func SameContent(body []byte) ([sha256.Size]byte, error) {
+	tail, err := withoutReceivers(body)
+	return sha256.Sum256(tail), err
+}
 
 // withoutReceivers gives what follows the receivers in a body of ours.
 func withoutReceivers(old []byte) ([]byte, error) {
