@@ -264,8 +264,8 @@ type Attempt struct {
 	StartedAt  string  `json:"started_at"`
 	DurationMS float64 `json:"duration_ms"`
 	Class      string  `json:"class"`
-	HTTPStatus int     `json:"http_status"`
-	Errcode    int     `json:"errcode"`
+	HTTPStatus *int    `json:"http_status"` // nil: no answer came
+	Errcode    *int    `json:"errcode"`     // WeCom's; nil: it has not answered, or not with one
 	Errmsg     string  `json:"errmsg,omitempty"`
 	Explain    string  `json:"explain,omitempty"` // what it means and what to do, in the client's language
 }
@@ -276,7 +276,7 @@ type Recipient struct {
 	ID         string `json:"id"`
 	Outcome    string `json:"outcome"`
 	Reason     string `json:"reason,omitempty"`
-	Errcode    int    `json:"errcode"`
+	Errcode    *int   `json:"errcode"` // WeCom's for this recipient; nil: it has given none
 	DeliveryID string `json:"delivery_id,omitempty"`
 	At         string `json:"at,omitempty"`
 }

@@ -128,6 +128,9 @@ func TestR17_PartialRecipients(t *testing.T) {
 	a = w.send(obj{"scene": "alert", "to": obj{"users": []string{"ghost"}}, "data": obj{"service": "x", "error": "y"}})
 	require.Equal(t, "failed", a.str("state"))
 	require.EqualValues(t, 2, w.wecom.Counts().Send, "81013 is not tried again")
+	row := w.must("GET", "/v1/messages/"+a.str("id")+"/recipients", nil).body["items"].([]any)[0].(obj)
+	require.Equal(t, "invalid", row["outcome"])
+	require.EqualValues(t, 81013, row["errcode"])
 }
 
 func TestR32_ColdAndDyingToken(t *testing.T) {

@@ -457,11 +457,12 @@ func TestAttemptsAreExplained(t *testing.T) {
 		if strings.HasPrefix(r.Header.Get("Accept-Language"), "zh") {
 			explain = "不在可见范围内"
 		}
-		_, _ = fmt.Fprintf(w, `{"id":"msg_1","state":"failed","deliveries":[{"id":"dlv_1","lane":"app:ops","state":"failed","attempts":[{"n":1,"class":"recipient","errcode":81013,"errmsg":"all invalid","explain":%q}]}]}`, explain)
+		_, _ = fmt.Fprintf(w, `{"id":"msg_1","state":"failed","deliveries":[{"id":"dlv_1","lane":"app:ops","state":"failed","attempts":[{"n":1,"class":"ambiguous","http_status":null,"errcode":null,"errmsg":"EOF"},{"n":2,"class":"recipient","errcode":81013,"errmsg":"all invalid","explain":%q}]}]}`, explain)
 	}))
 	t.Cleanup(srv.Close)
 	env := []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_0123456789012345678901234567890123456789", "LANG=C"}
 	require.Contains(t, run(t, Deps{}, env, "", "messages", "get", "msg_1").out, "errcode 81013 all invalid  0 ms\n    → nobody is in the visible range\n")
+	require.Contains(t, run(t, Deps{}, env, "", "messages", "get", "msg_1").out, "ambiguous  EOF  0 ms\n", "no errcode came")
 	require.Contains(t, run(t, Deps{}, env, "", "--lang", "zh", "messages", "get", "msg_1").out, "→ 不在可见范围内")
 	failed := run(t, Deps{}, env, "", "send", "a", "--to", "b", "--wait")
 	require.Equal(t, ExitFailure, failed.code)

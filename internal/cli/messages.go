@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -143,7 +144,7 @@ func (c *messagesGetCmd) Run(s *session) error {
 			return err
 		}
 		for _, a := range d.Attempts {
-			if err := s.printf("  try %d  %s  %s  errcode %d %s  %.0f ms\n", a.N, shortTime(a.StartedAt), clean(a.Class), a.Errcode, clean(a.Errmsg), a.DurationMS); err != nil {
+			if err := s.printf("  try %d  %s  %s  %s  %.0f ms\n", a.N, shortTime(a.StartedAt), clean(a.Class), answerText(a), a.DurationMS); err != nil {
 				return err
 			}
 			if a.Explain != "" {
@@ -283,4 +284,12 @@ func (s *session) acted(raw json.RawMessage, err error, word string) error {
 	}
 	_ = json.Unmarshal(raw, &v) // an empty answer prints the word alone
 	return s.printf("%s\n", strings.TrimSpace(clean(firstOf(v.ID, v.Key)+" "+firstOf(v.State, word))))
+}
+
+// answerText is what an attempt brought: WeCom's errcode, where it gave one.
+func answerText(a client.Attempt) string {
+	if a.Errcode == nil {
+		return clean(a.Errmsg)
+	}
+	return strings.TrimSpace(fmt.Sprintf("errcode %d %s", *a.Errcode, clean(a.Errmsg)))
 }

@@ -123,7 +123,7 @@ func (s *session) outcome(m client.Message) error {
 			for _, d := range m.Deliveries {
 				if n := len(d.Attempts); n > 0 {
 					a := d.Attempts[n-1]
-					s.notef("  %s: %s, errcode %d %s", clean(d.Lane), clean(a.Class), a.Errcode, clean(a.Errmsg))
+					s.notef("  %s: %s, %s", clean(d.Lane), clean(a.Class), answerText(a))
 					if a.Explain != "" {
 						s.notef("    → %s", clean(a.Explain))
 					}

@@ -55,7 +55,7 @@ func healthView(h domain.AppHealth, lang i18n.Lang) Health {
 // AppTest is the outcome of a probe.
 type AppTest struct {
 	OK         bool    `json:"ok"`
-	Errcode    int     `json:"errcode"`
+	Errcode    *int    `json:"errcode" doc:"WeCom's; null: it has not answered, or not with one"`
 	Errmsg     string  `json:"errmsg"`
 	DurationMS float64 `json:"duration_ms"`
 	Health     Health  `json:"health"`
@@ -104,7 +104,7 @@ func resumeApp(ctx context.Context, s *Server, r *request, key string) (any, err
 func testApp(ctx context.Context, s *Server, r *request, key string) (any, error) {
 	t, err := s.cfg.Apps.Test(ctx, key)
 	return AppTest{
-		OK: t.OK, Errcode: t.Errcode, Errmsg: t.Errmsg,
+		OK: t.OK, Errcode: given(t.Errcode, t.OK), Errmsg: t.Errmsg,
 		DurationMS: float64(t.Duration.Microseconds()) / 1000, Health: healthView(t.Health, r.language()),
 	}, err
 }

@@ -94,8 +94,8 @@ type Attempt struct {
 	StartedAt  time.Time `json:"started_at"`
 	DurationMS float64   `json:"duration_ms"`
 	Class      string    `json:"class"`
-	HTTPStatus int       `json:"http_status"`
-	Errcode    int       `json:"errcode"`
+	HTTPStatus *int      `json:"http_status" doc:"null: no answer came"`
+	Errcode    *int      `json:"errcode" doc:"WeCom's; null: it has not answered, or not with one"`
 	Errmsg     string    `json:"errmsg"`
 	Explain    *string   `json:"explain" doc:"What it means and what to do, in the language of Accept-Language"`
 }
@@ -106,7 +106,7 @@ type Recipient struct {
 	ID         string               `json:"id"`
 	Outcome    domain.Outcome       `json:"outcome"`
 	Reason     *string              `json:"reason"`
-	Errcode    int                  `json:"errcode"`
+	Errcode    *int                 `json:"errcode" doc:"WeCom's for this recipient; null: it has given none"`
 	DeliveryID string               `json:"delivery_id"`
 	At         *time.Time           `json:"at"`
 }
@@ -212,7 +212,7 @@ func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
 		a := &v.Attempts[i]
 		out.Attempts = append(out.Attempts, Attempt{
 			N: a.N, Node: a.Node, StartedAt: a.StartedAt.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
-			Class: a.Class, HTTPStatus: a.HTTPStatus, Errcode: a.Errcode, Errmsg: a.Errmsg, Explain: explain(a, lang),
+			Class: a.Class, HTTPStatus: orNil(a.HTTPStatus), Errcode: given(a.Errcode, a.Class == string(wecom.ClassOK)), Errmsg: a.Errmsg, Explain: explain(a, lang),
 		})
 		if a.MsgID != "" {
 			out.MsgID = &a.MsgID
@@ -261,8 +261,18 @@ func sentence(s string, lang i18n.Lang) string {
 	return s + "."
 }
 
+// given is an errcode of WeCom's; 0 is one only where WeCom has answered ok.
+func given(errcode int, ok bool) *int {
+	if errcode == 0 && !ok {
+		return nil
+	}
+	return &errcode
+}
+
 func recipientView(r domain.Recipient) Recipient {
-	return Recipient{Kind: r.Kind, ID: r.ID, Outcome: r.Outcome, Reason: orNil(r.Reason), Errcode: r.Errcode, DeliveryID: r.DeliveryID, At: timeOrNil(r.At)}
+	// WeCom names the unreached in an answer that is ok for the others.
+	ok := r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeInvalid || r.Outcome == domain.OutcomeUnlicensed
+	return Recipient{Kind: r.Kind, ID: r.ID, Outcome: r.Outcome, Reason: orNil(r.Reason), Errcode: given(r.Errcode, ok), DeliveryID: r.DeliveryID, At: timeOrNil(r.At)}
 }
 
 func eventView(e domain.Event) Event {
