@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -59,6 +60,7 @@ func (s *Server) limitBody(w http.ResponseWriter, r *request, limit int64) (rd i
 	if r.ContentLength > limit {
 		return nil, nil, tooLarge(limit)
 	}
+	r.reading = true
 	size := r.ContentLength
 	if size < 0 {
 		size = limit
@@ -69,6 +71,32 @@ func (s *Server) limitBody(w http.ResponseWriter, r *request, limit int64) (rd i
 		return http.MaxBytesReader(w, r.Body, limit), func() {}, nil // a test recorder
 	}
 	return http.MaxBytesReader(w, r.Body, limit), func() { _ = c.SetReadDeadline(time.Time{}) }, nil
+}
+
+// How much of a body that nobody reads any more is taken in.
+const (
+	drainBytes = 64 << 20
+	drainTime  = 10 * time.Second
+)
+
+// drain reads what is left of the body of a refused request, within bounds.
+// Many clients send everything before they read the answer: to them an early
+// end of the connection looks like a failure of the network, and they would
+// repeat what can never be taken.
+func (s *Server) drain(w *recorder, r *request) {
+	if w.status == http.StatusRequestTimeout || r.Header.Get("Expect") != "" && !r.reading {
+		return // it does not come, or was never asked for
+	}
+	c := http.NewResponseController(w)
+	if c.Flush() != nil || c.SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		return
+	}
+	// A stop ends it. The deadline stays behind only where the connection ends.
+	unhook := context.AfterFunc(s.ends, func() { _ = c.SetReadDeadline(time.Now()) })
+	_, err := io.CopyN(io.Discard, r.Body, drainBytes)
+	if unhook() && errors.Is(err, io.EOF) {
+		_ = c.SetReadDeadline(time.Time{})
+	}
 }
 
 func checkEncoding(r *http.Request) error {

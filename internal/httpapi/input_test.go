@@ -232,3 +232,73 @@ func TestR52_HeaderLimits(t *testing.T) {
 	require.Equal(t, 431, res.StatusCode)
 	require.Equal(t, 200, a.do("GET", "/livez", "", "", "X-Filler: "+strings.Repeat("x", 8<<10)).StatusCode)
 }
+
+// A client that sends all of its body before it reads an answer gets the answer.
+func TestAnswerAfterALargeBody(t *testing.T) {
+	a := newAPI(t, func(c *httpapi.Config) { c.BodyTimeout = 30 * time.Second })
+	for _, c := range []struct {
+		name, method, path, key string
+		size                    int
+		chunked                 bool
+		status                  int
+	}{
+		{"too large", "POST", "/v1/keys", a.key["admin"], 24 << 20, false, 413},
+		{"too large for messages", "POST", "/v1/messages", a.key["send"], 40 << 20, false, 413},
+		{"too large, of unknown length", "POST", "/v1/keys", a.key["admin"], 24 << 20, true, 413},
+		{"no key", "POST", "/v1/messages", "", 24 << 20, false, 401},
+		{"unknown parameter", "POST", "/v1/messages?x=1", a.key["send"], 24 << 20, false, 422},
+		{"wrong method", "PATCH", "/v1/messages", a.key["send"], 24 << 20, false, 405},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+			require.NoError(t, err)
+			defer conn.Close()
+			length := fmt.Sprintf("Content-Length: %d", c.size)
+			if c.chunked {
+				length = "Transfer-Encoding: chunked"
+			}
+			_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s\r\n\r\n", c.method, c.path, c.key, length)
+			require.NoError(t, err)
+			part := strings.Repeat(" ", 1<<20)
+			if c.chunked {
+				part = fmt.Sprintf("%x\r\n%s\r\n", len(part), part)
+			}
+			for range c.size >> 20 {
+				_, err := io.WriteString(conn, part)
+				require.NoError(t, err, "the connection ended while the body was on its way")
+			}
+			if c.chunked {
+				_, err := io.WriteString(conn, "0\r\n\r\n")
+				require.NoError(t, err)
+			}
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			require.Equal(t, c.status, res.StatusCode)
+			b, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Contains(t, string(b), `"request_id"`)
+		})
+	}
+}
+
+// What is left of a refused body is taken in only so long: a stop ends it.
+func TestDrainingEndsWithTheServer(t *testing.T) {
+	a := newAPI(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "POST /v1/keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n{", a.key["admin"], 5<<20)
+	require.NoError(t, err)
+	rd := bufio.NewReader(conn)
+	res, err := http.ReadResponse(rd, nil)
+	require.NoError(t, err)
+	require.Equal(t, 413, res.StatusCode)
+	_, err = io.Copy(io.Discard, res.Body)
+	require.NoError(t, err)
+	began := time.Now()
+	a.srv.Close()
+	_, err = io.Copy(io.Discard, rd)
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 5*time.Second)
+}

@@ -140,7 +140,7 @@ func (s *Server) fail(w http.ResponseWriter, r *request, err error) {
 			h.Set("Retry-After", "1")
 		}
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
-		h.Set("Connection", "close") // the rest of the body is not read
+		h.Set("Connection", "close") // the rest of the body is not read, or not all of it
 	}
 	h.Set("Content-Language", string(r.language()))
 	h.Add("Vary", "Accept-Language")

@@ -166,11 +166,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // request is a request with what the edge knows of it.
 type request struct {
 	*http.Request
-	route  *route
-	id     string
-	caller domain.Caller
-	query  query
-	lang   i18n.Lang // empty: not looked at yet
+	route   *route
+	reading bool // of the body has begun
+	id      string
+	caller  domain.Caller
+	query   query
+	lang    i18n.Lang // empty: not looked at yet
 }
 
 func (r *request) language() i18n.Lang {
@@ -232,6 +233,9 @@ func (s *Server) serve(rt *route) http.Handler {
 			s.fail(w, r, err)
 		}
 		s.note(r, w, err, time.Since(start))
+		if err != nil && hr.ContentLength != 0 {
+			s.drain(w, r)
+		}
 	})
 }
 
