@@ -93,6 +93,21 @@ func examples(schema any) obj {
 	return out
 }
 
+// 912.0 is an integer, as in JSON Schema, and also when the request is read again.
+func TestWholeNumbers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	body := func(code string) string {
+		return `{"scene": ` + code + `, "safe": 0.0, "to": {"users": ["lisi"]}, "data": {"service": "a", "error": "b"}}`
+	}
+	a := w.must("POST", "/v1/messages?wait=20s", body("912.0"), "Idempotency-Key", "whole")
+	require.Equal(t, "alert", a.str("scene"), "%s", a.raw)
+	again := w.must("POST", "/v1/messages", body("9.12e2"), "Idempotency-Key", "whole")
+	require.Equal(t, a.str("id"), again.str("id"), "the same JSON value")
+	w.must("POST", "/v1/messages/"+a.str("id")+"/resend", obj{"render": "latest", "only": "all"})
+	eventually(t, "both are there", func() bool { return len(w.wecom.Inbox("lisi", 10)) == 2 })
+}
+
 func TestR17_PartialRecipients(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sandbox.Options{})

@@ -20,7 +20,7 @@ const maxFieldErrors = 50
 type shape struct {
 	name    string          // for messages: "string", "object"…
 	accepts []jsontree.Kind // empty: anything
-	integer bool            // numbers without fraction
+	integer bool            // numbers without fraction, however they are written
 	fields  map[string]member
 	names   []string // of fields, sorted
 	elem    *shape   // of arrays, and of objects without fixed fields
@@ -114,7 +114,8 @@ func (s *shape) addFields(t reflect.Type, path []int, seen map[reflect.Type]*sha
 	}
 }
 
-// check finds everything in n that does not have the shape. null counts as
+// check finds everything in n that does not have the shape, and writes whole
+// numbers plainly where integers are wanted. null counts as
 // absent, except as the whole value or an item of a list.
 func (s *shape) check(n *jsontree.Node) []domain.FieldError {
 	c := &checker{}
@@ -141,7 +142,7 @@ func (c *checker) value(s *shape, n *jsontree.Node, at string, nullable bool) {
 	switch n.Kind {
 	case jsontree.Number:
 		if s.integer {
-			if _, err := strconv.ParseInt(string(n.Raw), 10, s.bits); err != nil {
+			if _, err := strconv.ParseInt(string(n.Raw), 10, s.bits); err != nil && !s.whole(n) {
 				c.mistyped(s, n, at)
 			}
 		}
@@ -157,6 +158,17 @@ func (c *checker) value(s *shape, n *jsontree.Node, at string, nullable bool) {
 		c.object(s, n, at)
 	case jsontree.Null, jsontree.Bool, jsontree.String:
 	}
+}
+
+// whole takes 12.0 and 1e2 for the integers that they are, as JSON Schema does,
+// and writes them as such, for those who read n after this.
+func (s *shape) whole(n *jsontree.Node) bool {
+	text := canonicalNumber(n.Raw)
+	if _, err := strconv.ParseInt(text, 10, s.bits); err != nil {
+		return false
+	}
+	n.Raw = []byte(text)
+	return true
 }
 
 func (c *checker) object(s *shape, n *jsontree.Node, at string) {
@@ -244,7 +256,7 @@ func duplicate(at, name string) domain.FieldError {
 func (c *checker) mistyped(s *shape, n *jsontree.Node, at string) {
 	got := n.Kind.String()
 	if n.Kind == jsontree.Number && s.integer && slices.Contains(s.accepts, jsontree.Number) {
-		if got = "a number with a fraction"; n.Integer() {
+		if got = "a number with a fraction"; !strings.ContainsAny(canonicalNumber(n.Raw), "/.e") {
 			got = "an integer of that size"
 		}
 	}

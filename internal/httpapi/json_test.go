@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,6 +111,30 @@ func value(t *rapid.T, depth int) any {
 			m[rapid.String().Draw(t, "name")] = value(t, depth-1)
 		}
 		return m
+	}
+}
+
+func TestWholeNumbersAreIntegers(t *testing.T) {
+	for raw, want := range map[string]string{
+		"12": "12", "12.0": "12", "12.000": "12", "1.2e1": "12", "1200e-2": "12", "-3.0": "-3", "0.0": "0", "-0.0": "0", "1E2": "100",
+		"12.5": "a number with a fraction", "1e-1": "a number with a fraction", "1e30": "an integer of that size", "9223372036854775808.0": "an integer of that size",
+	} {
+		n, err := jsontree.Parse([]byte(`{"scene": ` + raw + `, "enable_id_trans": ` + raw + `}`))
+		require.NoError(t, err)
+		var req domain.SendRequest
+		err = fit(&n, sendShape, &req)
+		if want[0] == 'a' {
+			e, ok := errors.AsType[*domain.Error](err)
+			require.True(t, ok, raw)
+			require.Len(t, e.Fields, 2, raw)
+			require.Contains(t, e.Fields[0].Message, want, raw)
+			continue
+		}
+		require.NoError(t, err, raw)
+		require.Equal(t, want, strconv.Itoa(req.Scene.Code), raw)
+		require.Equal(t, want, strconv.Itoa(req.EnableIDTrans), raw)
+		// What is kept of the request is read by encoding/json later.
+		require.NoError(t, json.Unmarshal(n.AppendCompact(nil), &req), raw)
 	}
 }
 

@@ -71,16 +71,6 @@ func (n *Node) Bytes() []byte { return resolve(n.Raw[1:len(n.Raw)-1], n.esc) }
 // Plain reports whether a string is written without escapes.
 func (n *Node) Plain() bool { return !n.esc }
 
-// Integer reports whether a number is written without fraction and exponent.
-func (n *Node) Integer() bool {
-	for _, c := range n.Raw {
-		if c == '.' || c == 'e' || c == 'E' {
-			return false
-		}
-	}
-	return true
-}
-
 // Value is the value as encoding/json would decode it into an any, with
 // numbers as json.Number. Of doubled names the last one counts.
 func (n *Node) Value() any {

@@ -36,8 +36,6 @@ func TestTreeKeepsWhatWasWritten(t *testing.T) {
 	require.False(t, plain)
 	require.False(t, n.Items[1].Plain())
 	require.Equal(t, "x\ny", n.Items[1].Text())
-	require.False(t, n.Items[0].Items[0].Integer())
-	require.True(t, n.Items[0].Items[1].Integer())
 	require.Len(t, n.Items[0].Items, 5)
 	require.Empty(t, n.Items[2].Items)
 }
