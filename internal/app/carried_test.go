@@ -117,3 +117,67 @@ func TestOneMessageInPiecesIsNotMerged(t *testing.T) {
 		}
 	})
 }
+
+// TestDigestsAreForTheSamePeopleInAnyOrder names the same members in another
+// order and case, and once others: in a window, and while one of them has no
+// budget and the first is divided.
+func TestDigestsAreForTheSamePeopleInAnyOrder(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		t.Run(fmt.Sprint("busy ", busy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 3})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 3 })
+				n.scene(t, "calm", domain.Policy{})
+				n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "2m"}})
+				calm := 0
+				if busy {
+					calm = 3
+				}
+				for i := range calm {
+					n.submit(t, request("calm", fmt.Sprintf("calm %d", i), "zhangsan"))
+				}
+				time.Sleep(time.Second)
+				n.submit(t, request("alert", "the first", "zhangsan", "LiSi"))
+				time.Sleep(time.Second)
+				ids := n.submit(t,
+					request("alert", "a", "LiSi", "ZHANGSAN"),
+					request("alert", "b", "zhangsan", "lisi"),
+					request("alert", "c", "lisi", "zhangsan", "LISI"),
+				)
+				n.submit(t, request("alert", "others", "lisi", "wangwu"))
+				b.drained(10 * time.Minute)
+				v := b.digestOf(ids[0])
+				require.EqualValues(t, 3, v.Merged)
+				for _, id := range ids {
+					require.Equal(t, v.Message.ID, b.digestOf(id).Message.ID)
+				}
+				require.Contains(t, string(v.Deliveries[0].Delivery.Body), `"touser":"LiSi|ZHANGSAN"`, "as the first of them spells it")
+				require.Equal(t, []string{"others"}, b.texts("wangwu"))
+				require.Len(t, b.texts("lisi"), 3)
+				require.Len(t, b.texts("zhangsan"), calm+2)
+			})
+		})
+	}
+}
+
+// TestDigestsOfManyPeopleInAnyOrder sends to more than one call can name.
+func TestDigestsOfManyPeopleInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "1m", First: "wait"}})
+		var up, down []string
+		for i := range 1500 {
+			up = append(up, fmt.Sprint("load-", i+1))
+			down = append(down, fmt.Sprint("LOAD-", 1500-i))
+		}
+		ids := n.submit(t, request("alert", "up", up...), request("alert", "down", down...))
+		b.drained(10 * time.Minute)
+		require.Equal(t, b.digestOf(ids[0]).Message.ID, b.digestOf(ids[1]).Message.ID)
+		require.Len(t, b.taken(), 2)
+	})
+}

@@ -218,7 +218,7 @@ func (s *Sender) Divide(d *domain.Delivery, later []string) (domain.Split, bool)
 			return domain.Split{}, false
 		}
 		part.d.Body, part.d.Recipients, part.d.DupInterval = body, len(part.users), -1
-		part.d.Digest = domain.Readdressed(d.Digest, d.Scene, strings.Join(part.users, "|"))
+		part.d.Digest = domain.Readdressed(d.Digest, d.Scene, domain.People(part.users, nil, nil, false))
 	}
 	// Of digests whose rest waits for the same people one is made again.
 	x.Rest.Digest = strings.TrimPrefix(x.Rest.Digest, domain.DigestMark)

@@ -1,8 +1,10 @@
 package domain
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,8 +12,33 @@ import (
 // SourceDigest is the source of messages that stand for several.
 const SourceDigest = "digest"
 
+// People names receivers for a digest's group. The name is the same whatever
+// the order of the ids and their case, which WeCom does not look at.
+func People(users, departments, tags []string, all bool) string {
+	if all {
+		return "@all"
+	}
+	name := bars(users)
+	if len(departments)+len(tags) > 0 {
+		name += "/" + bars(departments) + "/" + bars(tags)
+	}
+	return name
+}
+
+// bars joins ids in lower case and in order.
+func bars(ids []string) string {
+	if !slices.IsSortedFunc(ids, CompareIDs) {
+		ids = slices.SortedFunc(slices.Values(ids), CompareIDs)
+	}
+	return strings.ToLower(strings.Join(ids, "|"))
+}
+
+// CompareIDs orders ids of members, departments and tags; those that WeCom
+// takes for the same are equal.
+func CompareIDs(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) }
+
 // DigestGroup names the deliveries that may be merged: same scene, same
-// receivers, same key. The part before the dot leaves the key out, so that
+// receivers as People names them, same key. The part before the dot leaves the key out, so that
 // under pressure everything of a scene for the same people can be merged.
 func DigestGroup(scene, receivers, key string) string {
 	return digestPart(scene, receivers) + "." + digestPart(key)

@@ -116,6 +116,10 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 		return Planned{}, err
 	}
 	batches := to.batches()
+	if in.Merging != nil && len(batches) > 1 {
+		to.sort()
+		batches = to.batches()
+	}
 	if n := len(batches) * len(c.parts); n > MaxDeliveries {
 		return Planned{}, domain.Invalid(domain.FieldError{
 			Pointer: "/content", Code: "max_items", Args: []any{MaxDeliveries, n},
@@ -149,7 +153,7 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 			}
 			d.Handling.AvoidPeak = in.AvoidPeak && in.Priority >= domain.PriorityNormal
 			if m := in.Merging; m != nil {
-				d.Digest = domain.DigestGroup(in.Scene, b.name(), m.Key)
+				d.Digest = domain.DigestGroup(in.Scene, domain.People(b.users, b.parties, b.tags, b.all), m.Key)
 				d.Handling.Window, d.Handling.Wait, d.Handling.Closes = int(m.Window.Seconds()), m.Wait, m.Closes
 			}
 			if len(out.Recipients) < cap(out.Recipients) {

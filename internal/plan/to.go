@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"hongyan/internal/domain"
@@ -20,17 +21,12 @@ func (b *batch) count() int {
 	return len(b.users) + len(b.parties) + len(b.tags)
 }
 
-// name is the same for equal sets in equal order: merged messages must be for
-// the same people.
-func (b *batch) name() string {
-	if b.all {
-		return "@all"
+// sort brings the recipients into an order that does not depend on the caller's,
+// so that messages for the same people are divided into the same calls.
+func (b *batch) sort() {
+	for _, list := range [][]string{b.users, b.parties, b.tags} {
+		slices.SortFunc(list, domain.CompareIDs)
 	}
-	name := strings.Join(b.users, "|")
-	if len(b.parties)+len(b.tags) > 0 {
-		name += "/" + strings.Join(b.parties, "|") + "/" + strings.Join(b.tags, "|")
-	}
-	return name
 }
 
 func (b *batch) recipients(dst []domain.Recipient, message, delivery string) []domain.Recipient {
