@@ -24,6 +24,7 @@ type Error struct {
 type FieldError struct {
 	Pointer   string `json:"pointer"`             // RFC 6901, into the request body
 	Parameter string `json:"parameter,omitempty"` // a query parameter, when that is what is wrong
+	Header    string `json:"header,omitempty"`    // a header, when that is what is wrong
 	Code      string `json:"code"`
 	Message   string `json:"message"`
 	Fix       string `json:"fix,omitempty"`
@@ -41,7 +42,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Detail)
 	}
 	for _, f := range e.Fields {
-		b.WriteString("; " + f.Pointer + f.Parameter + ": " + f.Message)
+		b.WriteString("; " + f.Pointer + f.Parameter + f.Header + ": " + f.Message)
 	}
 	return b.String()
 }

@@ -166,7 +166,7 @@ func (s *session) problem(e *client.Error) {
 		s.sayf("  %s", clean(e.Detail))
 	}
 	for _, f := range e.Fields {
-		line := f.Pointer + f.Parameter + ": " + firstOf(f.Message, f.Code)
+		line := f.Pointer + f.Parameter + f.Header + ": " + firstOf(f.Message, f.Code)
 		if f.Fix != "" {
 			line += " → " + f.Fix
 		}

@@ -17,7 +17,7 @@ type Error struct {
 
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
-	Pointer string // RFC 6901 pointer into the request body: "/to/users/0"
+	Pointer string // RFC 6901 pointer into the request body: "/to/users/0"; or "?limit", "header:If-Match"
 	Code    string // rule: required, type, unknown, max_bytes, enum, …
 	Args    []any  // values for the translated text: the limit, the value seen…
 	Message string // English; filled by the producer, translated at the edge by Code and Args where it can

@@ -112,7 +112,12 @@ func isJSON(contentType string) bool {
 		return true
 	}
 	t, params, err := mime.ParseMediaType(contentType)
-	if err != nil || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+	if err != nil {
+		return false
+	}
+	switch strings.ToLower(params["charset"]) {
+	case "", "utf-8", "utf8": // the second is no registered name, and common
+	default:
 		return false
 	}
 	return t == "application/json" || strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json")

@@ -77,7 +77,10 @@ func idempotencyKey(h http.Header) (string, error) {
 	}
 	key := values[0]
 	if len(values) > 1 || key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", &domain.Error{Code: domain.CodeInvalid, Detail: "the header Idempotency-Key must be one text of 1 to 255 characters without control characters"}
+		return "", domain.Invalid(domain.FieldError{
+			Pointer: headerMark + "Idempotency-Key", Code: "idempotency_key", Args: []any{maxIdempotencyKey},
+			Message: "must be one text of 1 to 255 characters without control characters", Fix: "make a shorter one, such as a UUID",
+		})
 	}
 	return key, nil
 }

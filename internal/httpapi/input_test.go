@@ -53,6 +53,15 @@ func TestBadInput(t *testing.T) {
 		{"key in the path", "GET", "/v1/keys/hy_abcdefgh", "admin", "", nil, 400, "key_in_url", "", ""},
 		{"wrong method", "PATCH", "/v1/messages", "send", `{}`, nil, 405, "method_not_allowed", "", ""},
 		{"delete on a list", "DELETE", "/v1/apps", "admin", "", nil, 405, "method_not_allowed", "", ""},
+		{"unheard-of method", "FOO", "/v1/messages", "send", `{}`, nil, 405, "method_not_allowed", "", ""},
+		{"method of WebDAV", "PROPFIND", "/v1/messages/msg_00000000000000000000000000", "read", "", nil, 405, "method_not_allowed", "", ""},
+		{"unheard-of method on no path", "FOO", "/v1/nothing", "read", "", nil, 404, "not_found", "", ""},
+		{"NUL", "GET", "/v1/messages?q=%00", "read", "", nil, 422, "invalid", "?q", "control"},
+		{"not UTF-8 in the query", "GET", "/v1/messages?q=%ff", "read", "", nil, 422, "invalid", "?q", "utf8"},
+		{"utf8 without its hyphen", "POST", "/v1/messages", "send", `{"nope":1}`, []string{"Content-Type: application/json; charset=utf8"}, 422, "invalid", "/nope", "unknown"},
+		{"another charset", "POST", "/v1/messages", "send", `{}`, []string{"Content-Type: application/json; charset=gbk"}, 415, "unsupported_media_type", "", ""},
+		{"last event by header", "GET", "/v1/events/stream", "read", "", []string{"Last-Event-ID: x"}, 422, "invalid", "header:Last-Event-ID", "event_id"},
+		{"last event by query", "GET", "/v1/events/stream?last_event_id=-1", "read", "", nil, 422, "invalid", "?last_event_id", "event_id"},
 		{"unknown path", "GET", "/v1/nothing", "read", "", nil, 404, "not_found", "", ""},
 		{"doubled slash", "POST", "/v1//messages", "send", `{}`, nil, 404, "not_found", "", ""},
 		{"unknown message", "GET", "/v1/messages/msg_00000000000000000000000000", "read", "", nil, 404, "not_found", "", ""},
@@ -60,7 +69,7 @@ func TestBadInput(t *testing.T) {
 		{"form", "POST", "/v1/messages", "send", `a=b`, []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "unsupported_media_type", "", ""},
 		{"gzip", "POST", "/v1/messages", "send", `{}`, []string{"Content-Encoding: gzip"}, 415, "unsupported_media_type", "", ""},
 		{"huge body", "PUT", "/v1/audiences/a", "configure", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413, "too_large", "", ""},
-		{"long Idempotency-Key", "POST", "/v1/messages", "send", `{}`, []string{"Idempotency-Key: " + long}, 422, "invalid", "", ""},
+		{"long Idempotency-Key", "POST", "/v1/messages", "send", `{}`, []string{"Idempotency-Key: " + long}, 422, "invalid", "header:Idempotency-Key", "idempotency_key"},
 		{"bad wait", "POST", "/v1/messages?wait=soon", "send", `{}`, nil, 422, "invalid", "?wait", "duration"},
 		{"long wait", "POST", "/v1/messages?wait=31s", "send", `{}`, nil, 422, "invalid", "?wait", "range"},
 		{"unknown filter", "GET", "/v1/messages?sceen=a", "read", "", nil, 422, "invalid", "?sceen", "unknown"},
@@ -95,6 +104,9 @@ func TestBadInput(t *testing.T) {
 					pointer := f.Pointer
 					if f.Parameter != "" {
 						pointer = "?" + f.Parameter
+					}
+					if f.Header != "" {
+						pointer = "header:" + f.Header
 					}
 					require.Equal(t, c.pointer, pointer)
 					require.Equal(t, c.rule, f.Code)

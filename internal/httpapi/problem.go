@@ -28,6 +28,7 @@ type Problem struct {
 type ProblemField struct {
 	Pointer   string `json:"pointer" doc:"RFC 6901 JSON Pointer into the request body; empty for the whole body"`
 	Parameter string `json:"parameter,omitempty" doc:"Query parameter, when that is what is wrong"`
+	Header    string `json:"header,omitempty" doc:"Header, when that is what is wrong"`
 	Code      string `json:"code" doc:"The rule that it breaks"`
 	Message   string `json:"message"`
 	Fix       string `json:"fix"`
@@ -98,6 +99,10 @@ func (s *Server) problemOf(err error, lang i18n.Lang, requestID string, inBody b
 	return p
 }
 
+// headerMark stands before the name of a header in a domain.FieldError, as ?
+// does before that of a query parameter.
+const headerMark = "header:"
+
 // fieldText gives a field error its words. In English the producer's own win:
 // they know the case; in Chinese the catalogue's, with the producer's fix
 // behind it when it says more than the catalogue's.
@@ -105,6 +110,9 @@ func fieldText(lang i18n.Lang, f domain.FieldError) ProblemField {
 	out := ProblemField{Pointer: f.Pointer, Code: f.Code, Message: f.Message, Fix: f.Fix}
 	if name, ok := strings.CutPrefix(f.Pointer, "?"); ok {
 		out.Pointer, out.Parameter = "", name
+	}
+	if name, ok := strings.CutPrefix(f.Pointer, headerMark); ok {
+		out.Pointer, out.Header = "", name
 	}
 	message, fix, ok := i18n.RuleText(lang, f.Code, f.Args)
 	if !ok {

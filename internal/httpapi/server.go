@@ -107,8 +107,8 @@ func HTTPServer(h http.Handler) *http.Server {
 	}
 }
 
-// knownMethods are those that get a 405 with Allow on a path that knows others;
-// stranger ones get the 404 of unknown routes.
+// knownMethods are those that have a handler on every path: the route, or the
+// 405 with Allow.
 var knownMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
@@ -159,6 +159,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.serve(&route{path: "/", public: true, handle: notFound}).ServeHTTP(w, r)
 			return
 		}
+	}
+	if !slices.Contains(knownMethods, r.Method) {
+		// No route takes OPTIONS, so that its answer on a path is the refusal
+		// that names the path's methods, or that there is no such path.
+		probe := *r
+		probe.Method = http.MethodOptions
+		h, _ := s.mux.Handler(&probe)
+		h.ServeHTTP(w, r)
+		return
 	}
 	s.mux.ServeHTTP(w, r)
 }

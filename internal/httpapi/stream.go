@@ -225,16 +225,18 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 // lastEventID reads where to go on; the query is for clients that cannot set
 // the header.
 func lastEventID(r *request) (last int64, resume bool, err error) {
-	id := r.Header.Get("Last-Event-ID")
+	id, from := r.Header.Get("Last-Event-ID"), headerMark+"Last-Event-ID"
 	if id == "" {
-		id = r.query.text("last_event_id")
+		id, from = r.query.text("last_event_id"), "?last_event_id"
 	}
 	if id == "" {
 		return 0, false, nil
 	}
 	last, err = strconv.ParseInt(id, 10, 64)
 	if err != nil || last < 0 {
-		return 0, false, &domain.Error{Code: domain.CodeInvalid, Detail: "Last-Event-ID must be the id of an event of this stream"}
+		return 0, false, domain.Invalid(domain.FieldError{
+			Pointer: from, Code: "event_id", Message: "is not the id of an event of this stream", Fix: "give the id of the last event seen, or leave it out",
+		})
 	}
 	return last, true, nil
 }

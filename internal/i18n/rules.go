@@ -63,6 +63,8 @@ var rules = map[string]rule{
 	"key":              {message: Pair{"is not a usable key", "不是可用的键"}, fix: Pair{"use 1–64 of a–z, 0–9, ., - and _, beginning with a letter or digit", "请使用 1–64 个 a–z、0–9、.、- 或 _，以字母或数字开头"}},
 	"mismatch":         {message: Pair{"does not agree with the path", "与路径不一致"}, args: Pair{"must be {0}, as in the path", "必须是 {0}，与路径一致"}, fix: Pair{"leave it out or make it equal", "请去掉或改为一致"}},
 	"cursor":           {message: Pair{"is not a cursor of this list", "不是该列表的游标"}, fix: Pair{"use next_cursor of the page before, unchanged", "请原样使用上一页的 next_cursor"}},
+	"idempotency_key":  {message: Pair{"must be one text of 1 to 255 characters without control characters", "必须是 1 至 255 个字符、不含控制字符的单个文本"}, args: Pair{"must be one text of 1 to {0} characters without control characters", "必须是 1 至 {0} 个字符、不含控制字符的单个文本"}, fix: Pair{"make a shorter one, such as a UUID", "请使用更短的值，例如 UUID"}},
+	"event_id":         {message: Pair{"is not the id of an event of this stream", "不是该事件流中事件的 id"}, fix: Pair{"give the id of the last event seen, or leave it out", "请填写最后收到的事件 id，或不填"}},
 	"time":             {message: Pair{"is not an RFC 3339 time with a zone", "不是带时区的 RFC 3339 时间"}, fix: Pair{"write it like 2026-11-24T09:00:00+08:00", "写法如 2026-11-24T09:00:00+08:00"}},
 	"duration":         {message: Pair{"is not a duration", "不是时长"}, fix: Pair{"write it like 90s, 5m or 1h", "写法如 90s、5m、1h"}},
 	"cron":             {message: Pair{"is not a cron expression", "不是合法的 cron 表达式"}, args: Pair{"is not a cron expression: {0}", "不是合法的 cron 表达式：{0}"}, fix: Pair{"give five fields such as 0 9 * * 1-5, or @daily", "请填写五个字段（分 时 日 月 周），如 0 9 * * 1-5，或 @daily"}},
