@@ -59,6 +59,29 @@ func (c *Client) PutResource(ctx context.Context, kind, key string, body any, if
 	return Resource{Body: a.body, ETag: a.header.Get("ETag"), Created: a.status == http.StatusCreated}, err
 }
 
+// Change is what a [Client.PutResource] would change.
+type Change struct {
+	Result   string          `json:"result"`  // created, updated or unchanged
+	Secrets  []string        `json:"secrets"` // names of those that would change
+	Before   json.RawMessage `json:"before"`  // null: it does not exist
+	After    json.RawMessage `json:"after"`
+	Warnings []FieldError    `json:"warnings"`
+}
+
+// TryResource lets the gateway check a resource as [Client.PutResource] would,
+// and say what would change. Nothing is stored.
+func (c *Client) TryResource(ctx context.Context, kind, key string, body any) (Change, error) {
+	a, err := c.do(ctx, call{method: http.MethodPut, path: resourcePath(kind, key), query: url.Values{"dry_run": {"true"}}, body: body})
+	if err != nil {
+		return Change{}, err
+	}
+	var out Change
+	if err := json.Unmarshal(a.body, &out); err != nil {
+		return Change{}, fmt.Errorf("read what would change: %w", err)
+	}
+	return out, nil
+}
+
 // DeleteResource deletes a resource.
 func (c *Client) DeleteResource(ctx context.Context, kind, key string) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: resourcePath(kind, key)})

@@ -17,20 +17,10 @@ import (
 // ones, others stay; an empty value removes one. ifMatch: −1 any, 0 must not
 // exist, n must be that version.
 func (c *Catalog) PutResource(ctx context.Context, r domain.Resource, ifMatch int64, _ string) (domain.Resource, bool, error) {
-	r, bad := c.sealProxy(r)
-	if len(bad) > 0 {
-		return domain.Resource{}, false, domain.Invalid(bad...)
+	r, _, err := c.checked(r)
+	if err != nil {
+		return domain.Resource{}, false, err
 	}
-	// The store merges the secrets in its transaction; here they are merged
-	// only to be looked at, because the snapshot may be a moment old.
-	merged := map[string]string{}
-	maps.Copy(merged, c.live.Load().resources[r.Kind][r.Key].Secrets)
-	maps.Copy(merged, r.Secrets)
-	spec, bad := c.validate(r, merged)
-	if len(bad) > 0 {
-		return domain.Resource{}, false, domain.Invalid(bad...)
-	}
-	r.Spec = spec
 	stored, created, err := c.cfg.Store.PutResource(ctx, r, ifMatch)
 	if err != nil {
 		return domain.Resource{}, false, fmt.Errorf("storing %s %s: %w", r.Kind, r.Key, err)

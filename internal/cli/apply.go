@@ -14,7 +14,7 @@ import (
 
 type applyCmd struct {
 	File   []string `short:"f" required:"" sep:"none" placeholder:"FILE|DIR" help:"YAML file, directory of .yaml and .yml files, or - for standard input. Repeatable."`
-	DryRun bool     `short:"n" help:"Show what would change; change nothing."`
+	DryRun bool     `short:"n" help:"Let the gateway check everything and show what would change; change nothing."`
 }
 
 // applied is what happened, or would happen, to one resource.
@@ -43,9 +43,14 @@ func (c *applyCmd) Run(s *session) error {
 		return err
 	}
 	results := make([]applied, 0, len(docs))
-	failed := 0
+	failed, made := 0, tried{}
 	for _, d := range docs {
-		r, err := c.one(s, api, d)
+		var r applied
+		if c.DryRun {
+			r, err = try(s, api, d, made)
+		} else {
+			r, err = one(s, api, d)
+		}
 		r.Kind, r.Key, r.Where = d.kind, d.key, fmt.Sprintf("%s:%d", d.file, d.line)
 		if err != nil {
 			if stop := fatal(err); stop != nil {
@@ -89,37 +94,16 @@ func fatal(err error) error {
 }
 
 // one brings one resource to what its document says.
-func (c *applyCmd) one(s *session, api *client.Client, d document) (applied, error) {
+func one(s *session, api *client.Client, d document) (applied, error) {
 	col, _, _ := collectionOf(d.kind)
-	current, err := api.Resource(s.ctx, col.path, d.key)
-	exists := true
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusNotFound && e.Code != "" {
-		exists, err = false, nil
-	}
+	r, current, err := difference(s, api, d, col)
 	if err != nil {
-		return applied{}, err
-	}
-	want, err := canonical(d.body, col)
-	if err != nil {
-		return applied{}, err
-	}
-	have := ""
-	if exists {
-		if have, err = canonical(current.Body, col); err != nil {
-			return applied{}, err
-		}
-	}
-	r := applied{Action: "none"}
-	switch {
-	case !exists:
-		r.Action, r.Diff = "create", diffLines("", want)
-	case have != want:
-		r.Action, r.Diff = "update", diffLines(have, want)
+		return r, err
 	}
 	if r.Action == "none" {
 		r.Warnings = warningsOf(current.Body)
 	}
-	if c.DryRun || r.Action == "none" && len(d.secrets) == 0 {
+	if r.Action == "none" && len(d.secrets) == 0 {
 		return r, nil
 	}
 	// A document with secrets is always put, because nobody can read whether
@@ -203,6 +187,7 @@ func canonical(raw json.RawMessage, col collection) (string, error) {
 			at, _ = at[name].(map[string]any)
 		}
 	}
+	maskURLs(v, col)
 	for name, def := range col.defaults() {
 		if v[name] == def {
 			delete(v, name)

@@ -244,6 +244,15 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			write(201, map[string]any{"key": "odd", "warnings": []any{map[string]string{"pointer": "/policy/digest/window", "code": "expires_first", "message": "is too long", "fix": "shorten it"}}})
 			return
 		}
+		if r.URL.Query().Get("dry_run") == "true" {
+			delete(body, "secret")
+			result := "updated"
+			if g.items[path] == nil {
+				result = "created"
+			}
+			write(200, map[string]any{"result": result, "before": g.items[path], "after": body})
+			return
+		}
 		g.puts++
 		delete(body, "secret")
 		old, _ := json.Marshal(g.items[path])

@@ -39,18 +39,19 @@ type collection struct {
 	kind    string
 	path    string // apps
 	secrets [][]string
+	urls    []string // fields that may hold a password; compared without it
 }
 
 // collections are in the order in which they may refer to each other.
 func collections() []collection {
 	return []collection{
-		{"App", "apps", [][]string{{"secret"}, {"callback", "token"}, {"callback", "aes_key"}}},
-		{"Audience", "audiences", nil},
-		{"Robot", "robots", [][]string{{"webhook_key"}}},
-		{"Scene", "scenes", nil},
-		{"Schedule", "schedules", nil},
-		{"Inlet", "inlets", nil},
-		{"Webhook", "webhooks", [][]string{{"secret"}}},
+		{"App", "apps", [][]string{{"secret"}, {"callback", "token"}, {"callback", "aes_key"}}, []string{"proxy"}},
+		{"Audience", "audiences", nil, nil},
+		{"Robot", "robots", [][]string{{"webhook_key"}}, nil},
+		{"Scene", "scenes", nil, nil},
+		{"Schedule", "schedules", nil, nil},
+		{"Inlet", "inlets", nil, nil},
+		{"Webhook", "webhooks", [][]string{{"secret"}}, nil},
 	}
 }
 
@@ -176,6 +177,20 @@ func readDocument(file string, n *yaml.Node, getenv func(string) string) (docume
 		}
 		*at = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Line: at.Line, Column: at.Column}
 	}
+	for _, name := range c.urls {
+		at := field(n, name)
+		if at == nil || at.Tag == "!!null" {
+			continue
+		}
+		value, err := secretValue(file, at, getenv)
+		if err != nil {
+			return fail(at, "%s: %v", name, err)
+		}
+		if _, secret := maskURL(value); secret {
+			d.secrets = append(d.secrets, name)
+		}
+		*at = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Line: at.Line, Column: at.Column}
+	}
 	var b bytes.Buffer
 	w := jsonWriter{out: &b, skip: "kind"}
 	if err := w.write(n, 0); err != nil {
@@ -236,7 +251,18 @@ func field(n *yaml.Node, name string) *yaml.Node {
 // lineOf finds the line of an RFC 6901 pointer into a document, or of the
 // deepest part of it that exists.
 func (d document) lineOf(pointer string) int {
-	n, line := d.node, d.line
+	_, line := d.find(pointer)
+	return line
+}
+
+// at is what an RFC 6901 pointer leads to, or nil.
+func (d document) at(pointer string) *yaml.Node {
+	n, _ := d.find(pointer)
+	return n
+}
+
+func (d document) find(pointer string) (n *yaml.Node, line int) {
+	n, line = d.node, d.line
 	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		part = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
 		var next *yaml.Node
@@ -249,11 +275,11 @@ func (d document) lineOf(pointer string) int {
 			}
 		}
 		if next == nil {
-			break
+			return nil, line
 		}
 		n, line = next, next.Line
 	}
-	return line
+	return n, line
 }
 
 // order sorts documents so that what is referred to comes first: by kind, and

@@ -37,9 +37,10 @@ app: ops
 content: {type: text, text: {content: "n is {{ .data.n }}"}}
 `
 
-// TestSchedulesFromTheCommandLine goes through the commands against a real
-// gateway.
-func TestSchedulesFromTheCommandLine(t *testing.T) {
+// realGateway starts one in front of a sandbox and gives the environment for
+// its clients.
+func realGateway(t *testing.T) (env []string, base string) {
+	t.Helper()
 	wecom := sandbox.New(sandbox.Options{})
 	ws := httptest.NewServer(wecom)
 	t.Cleanup(func() { wecom.Close(); ws.CloseClientConnections(); ws.Close() })
@@ -56,8 +57,14 @@ func TestSchedulesFromTheCommandLine(t *testing.T) {
 		require.NoError(t, a.Stop(ctx))
 		require.NoError(t, a.Close(ctx))
 	})
-	env := []string{"HONGYAN_URL=" + gw.URL, "HONGYAN_KEY=" + key, "OPS_SECRET=" + sandbox.DevSecret}
-	docs := strings.ReplaceAll(scheduleDocs, "BASE", ws.URL)
+	return []string{"HONGYAN_URL=" + gw.URL, "HONGYAN_KEY=" + key, "OPS_SECRET=" + sandbox.DevSecret}, ws.URL
+}
+
+// TestSchedulesFromTheCommandLine goes through the commands against a real
+// gateway.
+func TestSchedulesFromTheCommandLine(t *testing.T) {
+	env, base := realGateway(t)
+	docs := strings.ReplaceAll(scheduleDocs, "BASE", base)
 	do := func(in string, args ...string) string {
 		t.Helper()
 		got := run(t, Deps{}, env, in, args...)

@@ -29,6 +29,16 @@ type Resource struct {
 	UpdatedAt time.Time
 }
 
+// Change is what writing a resource would change. Secrets are named, never
+// shown.
+type Change struct {
+	Created bool
+	Changed bool            // also when only a secret differs
+	Secrets []string        // those that would be set, replaced or removed
+	Before  json.RawMessage // spec; nil: there is none
+	After   json.RawMessage
+}
+
 // App is a WeCom application that messages are sent through.
 type App struct {
 	Key      string    `json:"key"`

@@ -172,6 +172,11 @@ func operation(r route, registry huma.Registry, problem *huma.Schema) *huma.Oper
 		created := *ok
 		created.Description = "Created"
 		op.Responses["201"] = &created
+		if r.knows("dry_run") {
+			ok.Content = map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
+				registry.Schema(reflect.TypeOf(r.answer), true, r.id+"Answer"), registry.Schema(reflect.TypeFor[Change](), true, ""),
+			}}}}
+		}
 	case r.id == "sendMessage":
 		op.Responses["200"] = &huma.Response{Description: "The finished message (wait), or the plan (dry_run)", Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
 			registry.Schema(reflect.TypeFor[Message](), true, ""), registry.Schema(reflect.TypeFor[domain.DryRun](), true, ""),

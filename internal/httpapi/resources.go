@@ -345,6 +345,17 @@ func (s *Server) putResource(w http.ResponseWriter, r *request, res domain.Resou
 	if err != nil {
 		return err
 	}
+	dry, err := r.dryRun()
+	if err != nil {
+		return err
+	}
+	if dry {
+		change, err := s.cfg.Resources.TryResource(r.Context(), res, ifMatch)
+		if err != nil {
+			return err
+		}
+		return replyChange(w, r, change, false)
+	}
 	stored, created, err := s.cfg.Resources.PutResource(r.Context(), res, ifMatch, r.caller.KeyID)
 	if err != nil {
 		return taken(r, res.Key, err)

@@ -73,6 +73,17 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 	if d := sc.Policy.Digest; d != nil {
 		dropNull(&d.Content)
 	}
+	dry, err := r.dryRun()
+	if err != nil {
+		return err
+	}
+	if dry {
+		change, err := s.cfg.Scenes.TryScene(r.Context(), sc, at)
+		if err != nil {
+			return moved(ifMatch, seen, err)
+		}
+		return replyChange(w, r, change, true)
+	}
 	v, created, err := s.cfg.Scenes.PutScene(r.Context(), sc, at, r.caller.KeyID)
 	if err != nil {
 		return taken(r, key, moved(ifMatch, seen, err))

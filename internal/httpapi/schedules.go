@@ -183,6 +183,17 @@ func putSchedule(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	dry, err := r.dryRun()
+	if err != nil {
+		return err
+	}
+	if dry {
+		change, err := s.cfg.Schedules.TrySchedule(r.Context(), r.caller, body.schedule(key), ifMatch)
+		if err != nil {
+			return err
+		}
+		return replyChange(w, r, change, false)
+	}
 	v, created, err := s.cfg.Schedules.PutSchedule(r.Context(), r.caller, body.schedule(key), ifMatch)
 	if err != nil {
 		return err

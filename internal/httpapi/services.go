@@ -76,6 +76,8 @@ type Resources interface {
 	// ones, others stay. ifMatch: −1 any, 0 must not exist, n must be that
 	// version, else domain.CodePreconditionFailed. by is the key id.
 	PutResource(ctx context.Context, r domain.Resource, ifMatch int64, by string) (stored domain.Resource, created bool, err error)
+	// TryResource checks and refuses like PutResource and stores nothing.
+	TryResource(ctx context.Context, r domain.Resource, ifMatch int64) (domain.Change, error)
 	// DeleteResource fails with domain.CodeInUse when something live needs it.
 	DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64, by string) error
 }
@@ -86,6 +88,8 @@ type Scenes interface {
 	// PutScene checks everything that can be known bad and makes a new live
 	// version. ifMatch as in Resources, against the version number.
 	PutScene(ctx context.Context, s domain.Scene, ifMatch int64, by string) (v domain.SceneVersion, created bool, err error)
+	// TryScene checks and refuses like PutScene and stores nothing.
+	TryScene(ctx context.Context, s domain.Scene, ifMatch int64) (domain.Change, error)
 	ListSceneVersions(ctx context.Context, key string, limit int, cursor string) (versions []domain.SceneVersion, next string, err error)
 	GetSceneVersion(ctx context.Context, key string, version int) (domain.SceneVersion, error)
 	// RollbackScene makes a new live version equal to an old one. ifMatch as in
@@ -113,6 +117,8 @@ type Schedules interface {
 	// PutSchedule checks a schedule as a send is checked, with pointers into
 	// /message. ifMatch as in Resources.
 	PutSchedule(ctx context.Context, by domain.Caller, s domain.Schedule, ifMatch int64) (v domain.ScheduleView, created bool, err error)
+	// TrySchedule checks and refuses like PutSchedule and stores nothing.
+	TrySchedule(ctx context.Context, by domain.Caller, s domain.Schedule, ifMatch int64) (domain.Change, error)
 	DeleteSchedule(ctx context.Context, by domain.Caller, key string, ifMatch int64) error
 	// PreviewSchedule stores nothing; nil draft: the stored schedule.
 	PreviewSchedule(ctx context.Context, by domain.Caller, key string, draft *domain.Schedule) (domain.SchedulePreview, error)

@@ -20,6 +20,7 @@ type Catalog interface {
 	GetResource(ctx context.Context, kind domain.ResourceKind, key string) (domain.Resource, error)
 	ListResources(ctx context.Context, kind domain.ResourceKind) ([]domain.Resource, error)
 	PutResource(ctx context.Context, r domain.Resource, ifMatch int64, by string) (stored domain.Resource, created bool, err error)
+	TryResource(ctx context.Context, r domain.Resource, ifMatch int64) (domain.Change, error)
 	DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64, by string) error
 	Scene(key string) (s domain.Scene, version int, ok bool)
 	SceneByCode(code int) (s domain.Scene, version int, ok bool)
@@ -179,28 +180,11 @@ func (s *Schedules) ListSchedules(ctx context.Context, by domain.Caller, after s
 // be that version. A schedule can always be switched off, even when its
 // message would not be accepted any more.
 func (s *Schedules) PutSchedule(ctx context.Context, by domain.Caller, sc domain.Schedule, ifMatch int64) (v domain.ScheduleView, created bool, err error) {
-	old, oldErr := s.cfg.Catalog.GetResource(ctx, domain.ResourceSchedule, sc.Key)
-	var was domain.Schedule
-	if oldErr == nil {
-		if was, err = decode(old); err == nil && !s.allows(by, was.Message) {
-			return v, false, domain.Errorf(domain.CodeForbidden, "this key may not change schedule %q", sc.Key)
-		}
-	}
-	if bad := Check(sc); len(bad) > 0 {
-		return v, false, domain.Invalid(bad...)
-	}
-	if sc.On() || !sameMessage(was.Message, sc.Message) {
-		if _, err := s.cfg.Intake.DryRun(ctx, by, sc.Message); err != nil {
-			return v, false, below("/message", err)
-		}
-	}
-	sc = withDefaults(sc)
-	sc.By = domain.ScheduleOwner{KeyID: by.KeyID, Scenes: by.Scenes, Apps: by.Apps}
-	spec, err := json.Marshal(sc)
+	res, sc, err := s.checked(ctx, by, sc)
 	if err != nil {
 		return v, false, err
 	}
-	r, created, err := s.cfg.Catalog.PutResource(ctx, domain.Resource{Kind: domain.ResourceSchedule, Key: sc.Key, Spec: spec}, ifMatch, by.KeyID)
+	r, created, err := s.cfg.Catalog.PutResource(ctx, res, ifMatch, by.KeyID)
 	if err != nil {
 		return v, false, err
 	}
@@ -209,6 +193,42 @@ func (s *Schedules) PutSchedule(ctx context.Context, by domain.Caller, sc domain
 		s.cfg.Log.WarnContext(ctx, "the last run of a schedule cannot be read", "schedule", sc.Key, "error", err)
 	}
 	return view(r, sc, last), created, nil
+}
+
+// TrySchedule checks what PutSchedule would check and says what it would
+// change. Nothing is stored.
+func (s *Schedules) TrySchedule(ctx context.Context, by domain.Caller, sc domain.Schedule, ifMatch int64) (domain.Change, error) {
+	res, _, err := s.checked(ctx, by, sc)
+	if err != nil {
+		return domain.Change{}, err
+	}
+	return s.cfg.Catalog.TryResource(ctx, res, ifMatch)
+}
+
+// checked is a schedule as it would be stored.
+func (s *Schedules) checked(ctx context.Context, by domain.Caller, sc domain.Schedule) (r domain.Resource, _ domain.Schedule, err error) {
+	old, oldErr := s.cfg.Catalog.GetResource(ctx, domain.ResourceSchedule, sc.Key)
+	var was domain.Schedule
+	if oldErr == nil {
+		if was, err = decode(old); err == nil && !s.allows(by, was.Message) {
+			return r, sc, domain.Errorf(domain.CodeForbidden, "this key may not change schedule %q", sc.Key)
+		}
+	}
+	if bad := Check(sc); len(bad) > 0 {
+		return r, sc, domain.Invalid(bad...)
+	}
+	if sc.On() || !sameMessage(was.Message, sc.Message) {
+		if _, err := s.cfg.Intake.DryRun(ctx, by, sc.Message); err != nil {
+			return r, sc, below("/message", err)
+		}
+	}
+	sc = withDefaults(sc)
+	sc.By = domain.ScheduleOwner{KeyID: by.KeyID, Scenes: by.Scenes, Apps: by.Apps}
+	spec, err := json.Marshal(sc)
+	if err != nil {
+		return r, sc, err
+	}
+	return domain.Resource{Kind: domain.ResourceSchedule, Key: sc.Key, Spec: spec}, sc, nil
 }
 
 func sameMessage(a, b domain.SendRequest) bool {
