@@ -43,7 +43,13 @@ func TestHeldMessageIsReleased(t *testing.T) {
 		id := w.held(1)
 		m := w.message(id)
 		require.Equal(t, "queued", m.str("state"))
-		require.NotEmpty(t, m.str("next_attempt_at"))
+		require.Nil(t, m.body["next_attempt_at"], "it waits for a person")
+		d := m.body["deliveries"].([]any)[0].(obj)
+		require.Nil(t, d["next_attempt_at"])
+		require.Contains(t, d["attempts"].([]any)[0].(obj)["explain"], "waits for a person")
+		for _, it := range w.must("GET", "/v1/messages/"+id+"/events", nil).body["items"].([]any) {
+			require.NotContains(t, it.(obj)["data"], "next_attempt_at")
+		}
 		require.Len(t, w.wecom.Inbox("zhangsan", 10), 1, "WeCom has it, and nobody here knows")
 
 		bad := w.try("POST", "/v1/messages/"+id+"/release", obj{"do": "later"})

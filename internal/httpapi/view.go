@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	"hongyan/internal/domain"
@@ -30,7 +29,7 @@ type MessageHead struct {
 	ID            string                 `json:"id"`
 	State         domain.State           `json:"state"`
 	WaitReason    *domain.WaitReason     `json:"wait_reason" doc:"Why it is not being sent now, while it is not final"`
-	NextAttemptAt *time.Time             `json:"next_attempt_at"`
+	NextAttemptAt *time.Time             `json:"next_attempt_at" doc:"null also while it waits for a person"`
 	Scene         *string                `json:"scene"`
 	SceneVersion  *int                   `json:"scene_version"`
 	App           *string                `json:"app"`
@@ -193,7 +192,7 @@ func messageHead(v domain.MessageView) MessageHead {
 		MergedCount: v.Merged,
 	}
 	if !state.Final() {
-		out.WaitReason, out.NextAttemptAt = orNil(v.WaitReason), timeOrNil(v.NextAttemptAt)
+		out.WaitReason, out.NextAttemptAt = orNil(v.WaitReason), nextAttempt(v.WaitReason, v.NextAttemptAt)
 	}
 	return out
 }
@@ -201,9 +200,18 @@ func messageHead(v domain.MessageView) MessageHead {
 func deliveryLine(d *domain.Delivery) DeliveryLine {
 	out := DeliveryLine{ID: d.ID, Lane: d.Lane, State: d.State, MergedInto: orNil(d.MergedInto), Recipients: d.Recipients}
 	if d.State == domain.StateQueued || d.State == domain.StateScheduled {
-		out.WaitReason, out.NextAttemptAt = orNil(d.WaitReason), timeOrNil(d.DueAt)
+		out.WaitReason, out.NextAttemptAt = orNil(d.WaitReason), nextAttempt(d.WaitReason, d.DueAt)
 	}
 	return out
+}
+
+// nextAttempt is when what waits is looked at again; nil for what waits for a
+// person: at its due time it only ends.
+func nextAttempt(reason domain.WaitReason, due time.Time) *time.Time {
+	if reason == domain.WaitHeld {
+		return nil
+	}
+	return timeOrNil(due)
 }
 
 func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
@@ -212,7 +220,7 @@ func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
 		a := &v.Attempts[i]
 		out.Attempts = append(out.Attempts, Attempt{
 			N: a.N, Node: a.Node, StartedAt: a.StartedAt.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
-			Class: a.Class, HTTPStatus: orNil(a.HTTPStatus), Errcode: given(a.Errcode, a.Class == string(wecom.ClassOK)), Errmsg: a.Errmsg, Explain: explain(a, lang),
+			Class: a.Class, HTTPStatus: orNil(a.HTTPStatus), Errcode: given(a.Errcode, a.Class == string(wecom.ClassOK)), Errmsg: a.Errmsg, Explain: explain(v, i, lang),
 		})
 		if a.MsgID != "" {
 			out.MsgID = &a.MsgID
@@ -223,42 +231,6 @@ func deliveryView(v *domain.DeliveryView, lang i18n.Lang) Delivery {
 		}
 	}
 	return out
-}
-
-// transport explains the classes that carry no errcode.
-var transport = map[string]i18n.Pair{
-	string(wecom.ClassNotSent):   {EN: "WeCom could not be reached; nothing was sent. It is tried again.", ZH: "无法连接企业微信，消息没有发出，会自动重试。"},
-	string(wecom.ClassAmbiguous): {EN: "The connection broke before WeCom answered: it may or may not have the message. The same bytes are repeated under WeCom's duplicate check.", ZH: "在企业微信应答之前连接中断，消息可能已送达也可能没有。会在企业微信的重复检查保护下重发相同内容。"},
-}
-
-// explain says in words what WeCom's answer means; nil when all is well.
-func explain(a *domain.Attempt, lang i18n.Lang) *string {
-	if a.Errcode == 0 {
-		if p, ok := transport[a.Class]; ok {
-			return orNil(p.In(lang))
-		}
-		return nil
-	}
-	e, ok := wecom.Lookup(a.Errcode)
-	if !ok {
-		return nil
-	}
-	x, gap := e.EN, " "
-	if lang == i18n.ZH {
-		x, gap = e.ZH, ""
-	}
-	return orNil(strings.TrimSpace(sentence(x.Meaning, lang) + gap + sentence(x.Fix, lang)))
-}
-
-func sentence(s string, lang i18n.Lang) string {
-	s = strings.TrimSpace(s)
-	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "。") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
-		return s
-	}
-	if lang == i18n.ZH {
-		return s + "。"
-	}
-	return s + "."
 }
 
 // given is an errcode of WeCom's; 0 is one only where WeCom has answered ok.

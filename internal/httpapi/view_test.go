@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,4 +55,51 @@ func null(t *testing.T, n *int) string {
 	raw, err := json.Marshal(n)
 	require.NoError(t, err)
 	return fmt.Sprintf("%s", raw)
+}
+
+// TestExplainTellsWhatFollows: the same lost answer, under several policies.
+func TestExplainTellsWhatFollows(t *testing.T) {
+	now := time.Now()
+	lost := domain.Attempt{Class: "ambiguous", StartedAt: now}
+	odd := domain.Attempt{Class: "ambiguous", HTTPStatus: 502, StartedAt: now}
+	unsent := domain.Attempt{Class: "not_sent", StartedAt: now}
+	later := domain.Attempt{Class: "ok", StartedAt: now.Add(time.Minute)}
+	waits := domain.Delivery{State: domain.StateQueued, WaitReason: domain.WaitBackoff, DueAt: now.Add(time.Minute)}
+	guarded := waits
+	guarded.DupInterval, guarded.DupUntil = 1800, now.Add(30*time.Minute)
+	old := guarded
+	old.DupUntil = now.Add(30 * time.Second)
+	held := waits
+	held.WaitReason = domain.WaitHeld
+	for name, c := range map[string]struct {
+		d        domain.Delivery
+		attempts []domain.Attempt
+		en, zh   string
+	}{
+		"covered":            {guarded, []domain.Attempt{lost}, "No answer of WeCom's came: it may or may not have the message. The same bytes are repeated under WeCom's duplicate check.", "没有收到企业微信的应答，消息可能已送达也可能没有。会在企业微信的重复检查保护下重发相同内容。"},
+		"without a check":    {waits, []domain.Attempt{lost}, "No answer of WeCom's came: it may or may not have the message. The same bytes are repeated without WeCom's duplicate check: a second copy is possible.", ""},
+		"after the check":    {old, []domain.Attempt{odd}, "HTTP status 502 came without an answer of WeCom's: it may or may not have the message. The same bytes are repeated without WeCom's duplicate check: a second copy is possible.", ""},
+		"held":               {held, []domain.Attempt{lost}, "No answer of WeCom's came: it may or may not have the message. It waits for a person to release or drop it.", ""},
+		"dropped":            {domain.Delivery{State: domain.StateUncertain}, []domain.Attempt{odd}, "HTTP status 502 came without an answer of WeCom's: it may or may not have the message. It is not repeated.", "收到 HTTP 状态 502，但不是企业微信的应答，消息可能已送达也可能没有。不再重发。"},
+		"repeated since":     {domain.Delivery{State: domain.StateSent, DupInterval: 1800, DupUntil: now.Add(30 * time.Minute)}, []domain.Attempt{lost, later}, "No answer of WeCom's came: it may or may not have the message. The same bytes are repeated under WeCom's duplicate check.", ""},
+		"not sent":           {waits, []domain.Attempt{unsent}, "It did not reach WeCom; nothing was sent. It is tried again.", "没有到达企业微信，消息没有发出。会自动重试。"},
+		"expired meanwhile":  {domain.Delivery{State: domain.StateExpired}, []domain.Attempt{unsent}, "It did not reach WeCom; nothing was sent.", ""},
+		"all is well":        {domain.Delivery{State: domain.StateSent}, []domain.Attempt{later}, "", ""},
+		"an unknown errcode": {waits, []domain.Attempt{{Class: "payload", Errcode: 1}}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := domain.DeliveryView{Delivery: c.d, Attempts: c.attempts}
+			got := deliveryView(&v, i18n.EN).Attempts[0].Explain
+			if c.en == "" {
+				require.Nil(t, got)
+				return
+			}
+			require.Equal(t, c.en, *got)
+			if c.zh != "" {
+				require.Equal(t, c.zh, *deliveryView(&v, i18n.ZH).Attempts[0].Explain)
+			}
+		})
+	}
+	require.Nil(t, deliveryView(&domain.DeliveryView{Delivery: held}, i18n.EN).NextAttemptAt)
+	require.NotNil(t, deliveryView(&domain.DeliveryView{Delivery: waits}, i18n.EN).NextAttemptAt)
 }

@@ -200,7 +200,7 @@ func attemptData(r *domain.Result) string {
 		WaitReason string     `json:"wait_reason,omitempty"`
 		DueAt      *time.Time `json:"next_attempt_at,omitempty"`
 	}{N: a.N, Class: a.Class, Errcode: a.Errcode, WaitReason: string(r.WaitReason)}
-	if !r.Next.Final() && !r.DueAt.IsZero() {
+	if !r.Next.Final() && !r.DueAt.IsZero() && r.WaitReason != domain.WaitHeld { // then nothing is tried at that time
 		due := r.DueAt.UTC()
 		data.DueAt = &due
 	}
