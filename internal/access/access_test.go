@@ -107,6 +107,18 @@ func TestAnotherNodeLearnsOfChanges(t *testing.T) {
 	}, 5*time.Second, 5*time.Millisecond)
 }
 
+// TestKeyIsAsItIsKept: what the answer tells is what a later list shows.
+func TestKeyIsAsItIsKept(t *testing.T) {
+	k, _ := newKeys(t)
+	ends := time.Date(2030, 1, 1, 0, 0, 0, 123456789, time.UTC)
+	made, _, err := k.Create(t.Context(), domain.APIKey{Name: "a", Scopes: []string{"send"}, ExpiresAt: ends})
+	require.NoError(t, err)
+	list, err := k.List(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, list[0].CreatedAt, made.CreatedAt)
+	require.Equal(t, list[0].ExpiresAt, made.ExpiresAt)
+}
+
 func TestExpiryAndNetworks(t *testing.T) {
 	ctx := t.Context()
 	k, _ := newKeys(t)

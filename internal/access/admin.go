@@ -69,10 +69,10 @@ func (k *Keys) add(ctx context.Context, key domain.APIKey, clear string) (domain
 	key.ID = k.cfg.IDs.New(domain.PrefixKey)
 	key.Hash = Hash(clear)
 	key.Prefix = clear[:shownChars]
-	key.CreatedAt = time.Now().UTC()
+	key.CreatedAt = time.Now().UTC().Truncate(time.Microsecond) // as the store keeps it
 	key.LastUsedAt, key.RevokedAt = time.Time{}, time.Time{}
 	if !key.ExpiresAt.IsZero() {
-		key.ExpiresAt = key.ExpiresAt.UTC()
+		key.ExpiresAt = key.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}
 	if err := k.cfg.Store.CreateKey(ctx, key); err != nil {
 		return domain.APIKey{}, err

@@ -141,11 +141,12 @@ func orNil[T comparable](v T) *T {
 	return &v
 }
 
+// timeOrNil shows a time as finely as the store keeps it, also before it did.
 func timeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
+	t = t.UTC().Truncate(time.Microsecond)
 	return &t
 }
 

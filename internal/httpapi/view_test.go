@@ -103,3 +103,10 @@ func TestExplainTellsWhatFollows(t *testing.T) {
 	require.Nil(t, deliveryView(&domain.DeliveryView{Delivery: held}, i18n.EN).NextAttemptAt)
 	require.NotNil(t, deliveryView(&domain.DeliveryView{Delivery: waits}, i18n.EN).NextAttemptAt)
 }
+
+// TestTimesAreAsFineAsTheStore: else the answer to a POST and a later GET differ.
+func TestTimesAreAsFineAsTheStore(t *testing.T) {
+	at := time.Date(2026, 11, 24, 9, 0, 0, 123456789, time.FixedZone("", 8*3600))
+	require.Equal(t, time.Date(2026, 11, 24, 1, 0, 0, 123456000, time.UTC), *timeOrNil(at))
+	require.Nil(t, timeOrNil(time.Time{}))
+}

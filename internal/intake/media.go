@@ -184,7 +184,7 @@ func NewUpload(filename string, data []byte) domain.Upload {
 	if len(name) > 128 {
 		name = strings.ToValidUTF8(name[len(name)-128:], "")
 	}
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Microsecond) // as the store keeps it
 	up := domain.Upload{
 		SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data)), Filename: name,
 		MIME: sniff(data), CreatedAt: now, ExpiresAt: now.Add(uploadLife),

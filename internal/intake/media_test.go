@@ -49,6 +49,16 @@ func TestMediaObjectsAreReadStrictly(t *testing.T) {
 	}
 }
 
+// TestUploadIsAsItIsKept: what the answer tells is what a later look finds.
+func TestUploadIsAsItIsKept(t *testing.T) {
+	in, s := newIntake(t)
+	up, err := in.Upload(t.Context(), "a.txt", []byte("some text"))
+	require.NoError(t, err)
+	kept, err := s.GetUpload(t.Context(), up.ID)
+	require.NoError(t, err)
+	require.Equal(t, kept, up)
+}
+
 // TestStoreTroubleIsNoFaultOfTheMedia: a client gives up a message that is
 // refused, and repeats one that could not be stored.
 func TestStoreTroubleIsNoFaultOfTheMedia(t *testing.T) {
