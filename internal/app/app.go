@@ -96,9 +96,6 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err := a.catalog.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the catalogue: %w", err)
 	}
-	if err := a.catalog.SealProxies(ctx); err != nil { // tried again at the next start; nobody is shown them meanwhile
-		log.WarnContext(ctx, "proxy passwords of an older version stay unsealed", "error", err)
-	}
 	a.keys = access.New(access.Config{Store: a.store, IDs: ids, Log: log})
 	if cfg.AdminKey.Set() {
 		if err := a.keys.Import(ctx, cfg.AdminKey.Reveal()); err != nil {

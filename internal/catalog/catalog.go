@@ -62,7 +62,6 @@ type snapshot struct {
 	audiences map[string]domain.Audience
 	scenes    map[string]liveScene
 	codes     map[int]string // scene code → key
-	unsealed  []string       // apps with a proxy password in the stored spec
 }
 
 type liveScene struct {
@@ -227,12 +226,6 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 		}
 		byKey := make(map[string]domain.Resource, len(list))
 		for _, r := range list {
-			if kind == domain.ResourceApp {
-				var old bool
-				if r, old = unsealed(r); old {
-					next.unsealed = append(next.unsealed, r.Key)
-				}
-			}
 			byKey[r.Key] = r
 		}
 		next.resources[kind] = byKey

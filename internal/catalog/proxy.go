@@ -1,10 +1,7 @@
 package catalog
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"strings"
 
@@ -82,37 +79,4 @@ func withProxy(r domain.Resource, a domain.App, masked, password string) domain.
 	}
 	r.Secrets[secretProxy] = password
 	return r
-}
-
-// unsealed finds a password that an older version has stored in the spec, and
-// gives the resource as it is stored today.
-func unsealed(r domain.Resource) (domain.Resource, bool) {
-	var a domain.App
-	if json.Unmarshal(r.Spec, &a) != nil {
-		return r, false
-	}
-	masked, password := splitProxy(a.Proxy)
-	if password == "" || isMask(password) {
-		return r, false
-	}
-	return withProxy(r, a, masked, password), true
-}
-
-// SealProxies stores anew the apps whose proxy password an older version has
-// left in clear. Call it after a [Catalog.Refresh]; it does nothing when there
-// are none.
-func (c *Catalog) SealProxies(ctx context.Context) error {
-	live := c.live.Load()
-	var errs []error
-	for _, key := range live.unsealed {
-		r := live.resources[domain.ResourceApp][key]
-		_, _, err := c.cfg.Store.PutResource(ctx, r, r.Version)
-		if err != nil && domain.CodeOf(err) != domain.CodePreconditionFailed { // another gateway was faster
-			errs = append(errs, fmt.Errorf("sealing the proxy password of app %s: %w", key, err))
-		}
-	}
-	if len(live.unsealed) > 0 {
-		c.seen(ctx)
-	}
-	return errors.Join(errs...)
 }

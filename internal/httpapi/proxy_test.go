@@ -1,16 +1,13 @@
 package httpapi_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/catalog"
-	"hongyan/internal/domain"
 	"hongyan/internal/httpapi"
 )
 
@@ -88,35 +85,4 @@ func TestProxyPasswordIsASecret(t *testing.T) {
 	require.NotContains(t, all, other)
 	a.noCopy(canary)
 	a.noCopy(other)
-}
-
-// An older version kept the password in the spec.
-func TestOldProxyPasswordsAreSealed(t *testing.T) {
-	const proxy = "http://puser:CANARY@proxy:3128"
-	var cat *catalog.Catalog
-	a := newAPI(t, func(c *httpapi.Config) { cat = c.Resources.(*catalog.Catalog) })
-	_, _, err := a.store.PutResource(t.Context(), domain.Resource{
-		Kind: domain.ResourceApp, Key: "ops", Secrets: map[string]string{"secret": "s"},
-		Spec: json.RawMessage(`{"key":"ops","corp_id":"ww1","agent_id":7,"proxy":"` + proxy + `"}`),
-	}, -1)
-	require.NoError(t, err)
-	require.NoError(t, cat.Refresh(t.Context()))
-	check := func() {
-		t.Helper()
-		shown := a.do("GET", "/v1/apps/ops", "read", "")
-		require.Contains(t, shown.body, strings.Replace(proxy, "CANARY", "***", 1))
-		require.NotContains(t, shown.body, "CANARY")
-		app, _ := cat.App("ops")
-		require.Equal(t, proxy, app.Proxy)
-		require.Equal(t, "s", app.Secret)
-	}
-	check()
-	for range 2 {
-		require.NoError(t, cat.SealProxies(t.Context()))
-		stored, err := a.store.GetResource(t.Context(), domain.ResourceApp, "ops")
-		require.NoError(t, err)
-		require.NotContains(t, string(stored.Spec), "CANARY")
-		require.EqualValues(t, 2, stored.Version)
-		check()
-	}
 }
