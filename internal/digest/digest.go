@@ -86,7 +86,7 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 	d := domain.Delivery{
 		ID: c.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: first.Lane, State: domain.StateQueued, DueAt: now, Since: now,
 		Priority: first.Priority, Scene: first.Scene, DupInterval: -1, DupWindow: first.DupWindow, OnUncertain: first.OnUncertain,
-		Digest: domain.DigestMark + first.Digest, Handling: domain.Handling{Window: first.Handling.Window},
+		Digest: domain.DigestMark + first.Digest, Handling: domain.Handling{Window: first.Handling.Window, Quiet: quiet(items)},
 	}
 	for i := range items {
 		it := &items[i].Delivery
@@ -125,6 +125,19 @@ func flags(items []domain.Mergeable) (safe, idTrans int) {
 		}
 	}
 	return safe, idTrans
+}
+
+// quiet gives the hours in which a digest is not sent: those of the newest in
+// it. None, if one of them may be sent at any time: it does not wait for others,
+// and those disturb nobody then.
+func quiet(items []domain.Mergeable) string {
+	hours := ""
+	for i := range items {
+		if hours = items[i].Delivery.Handling.Quiet; hours == "" {
+			return ""
+		}
+	}
+	return hours
 }
 
 // body writes the request in the order of fields that plan uses.

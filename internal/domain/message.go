@@ -105,11 +105,12 @@ func (d *Delivery) FailedAfter(class string) string {
 // Handling is what a scene's policy wants of the lane for one delivery. The
 // zero value wants nothing special.
 type Handling struct {
-	Window    int  `json:"window,omitempty"`     // seconds of a digest's window
-	Wait      bool `json:"wait,omitempty"`       // also the first of a window waits
-	Closes    bool `json:"closes,omitempty"`     // a recovery: ends the window and goes out with what is in it
-	Part      int  `json:"part,omitempty"`       // 1 is the first of the pieces of a split text, which go in order; 0: there is only one
-	AvoidPeak bool `json:"avoid_peak,omitempty"` // not in the minutes 0 and 30 of an hour
+	Window    int    `json:"window,omitempty"`     // seconds of a digest's window
+	Wait      bool   `json:"wait,omitempty"`       // also the first of a window waits
+	Closes    bool   `json:"closes,omitempty"`     // a recovery: ends the window and goes out with what is in it
+	Part      int    `json:"part,omitempty"`       // 1 is the first of the pieces of a split text, which go in order; 0: there is only one
+	AvoidPeak bool   `json:"avoid_peak,omitempty"` // not in the minutes 0 and 30 of an hour
+	Quiet     string `json:"quiet,omitempty"`      // hours in which it is not tried for the first time; see QuietHours.For
 }
 
 // MediaRef is one media placeholder in a delivery's body.

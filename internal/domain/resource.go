@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -128,6 +129,19 @@ type QuietHours struct {
 	To     string   `json:"to"`
 	Zone   string   `json:"zone,omitempty"`
 	Except []string `json:"except,omitempty"` // priorities that go anyway
+}
+
+// For gives the quiet hours that hold back a message of that priority, as they
+// are kept with its deliveries: "22:00-08:00 Asia/Shanghai"; empty: none do.
+func (q *QuietHours) For(p Priority) string {
+	if q == nil || q.From == q.To || slices.Contains(q.Except, p.String()) {
+		return ""
+	}
+	zone := q.Zone
+	if zone == "" {
+		zone = "Asia/Shanghai"
+	}
+	return q.From + "-" + q.To + " " + zone
 }
 
 // SceneVersion is one version in a scene's history.

@@ -136,15 +136,17 @@ func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	}
 	w := g.windows[d.Digest]
 	waited := d.WaitReason == domain.WaitDigest || d.WaitReason == l.rate
+	// What quiet hours held back was collected by them.
+	collected := waited || d.WaitReason == domain.WaitQuietHours
 	switch {
-	case d.Handling.Closes && (w != nil && w.waiting > 0 || waited):
+	case d.Handling.Closes && (w != nil && w.waiting > 0 || collected):
 		b.closes = append(b.closes, d.Digest)
 		return l.mergeLocked(d, d.Digest, b)
 	case d.Handling.Closes:
 		return false
 	case w != nil && w.opener == d.MessageID && !waited:
 		return false // the next part of the first
-	case w == nil && waited: // put aside by an earlier owner
+	case w == nil && collected: // or put aside by an earlier owner
 		return l.mergeLocked(d, d.Digest, b)
 	case w == nil && !d.Handling.Wait:
 		return false // the first: it goes at once and opens the window
@@ -153,7 +155,7 @@ func (l *Lane) digestLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 		x.Opener = "" // it waits like the others
 		l.windowLocked(x, now, b)
 		w = g.windows[d.Digest]
-	case !now.Before(w.until) && (waited || w.waiting > 0):
+	case !now.Before(w.until) && (collected || w.waiting > 0):
 		return l.mergeLocked(d, d.Digest, b)
 	case !now.Before(w.until): // over, with nothing in it
 		delete(g.windows, d.Digest)

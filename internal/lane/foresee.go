@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/pace"
 )
 
 // Foresee tells what a delivery would wait for if it came in now, and until
@@ -12,6 +13,22 @@ import (
 // only what the delivery itself says.
 func (e *Engine) Foresee(d *domain.Delivery) (reason domain.WaitReason, until time.Time, waits bool) {
 	now := time.Now()
+	reason, until, waits = e.foresee(d, now)
+	if waits && until.IsZero() {
+		return reason, until, waits
+	}
+	at := now
+	if waits {
+		at = until
+	}
+	var q pace.Quiets // only this once
+	if end, quiet, _ := q.End(d.Handling.Quiet, at); quiet {
+		return domain.WaitQuietHours, end, true
+	}
+	return reason, until, waits
+}
+
+func (e *Engine) foresee(d *domain.Delivery, now time.Time) (reason domain.WaitReason, until time.Time, waits bool) {
 	later := func(r domain.WaitReason, t time.Time) {
 		if t.After(now) && (!waits || t.After(until)) {
 			reason, until, waits = r, t, true

@@ -40,6 +40,7 @@ type Lane struct {
 	room    *pace.Room
 	digests *digests
 	parts   *parts
+	quiets  pace.Quiets
 	held    map[string]struct{} // ids in queue, later or in flight, so that a reload takes none twice
 	hasten  bool                // what waits for the next day is due now
 	rescan  bool                // the table may have due rows in streams that we do not know of
@@ -133,6 +134,9 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	defer l.mu.Unlock()
 	now = time.Now() // under the lock, as in pick
 	if l.rescan || l.queue.n > 0 || l.queue.spilled() || !l.openLocked(now) || l.stopping() {
+		return false
+	}
+	if _, quiet := l.quietLocked(d, now); quiet {
 		return false
 	}
 	if len(l.behind(d, ticket(d))) > 0 || !l.e.sender.Admit(d, now, true).admitted() {

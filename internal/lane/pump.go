@@ -239,6 +239,11 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.held[d.ID] = struct{}{}
 		return
 	}
+	if until, quiet := l.quietLocked(d, now); quiet {
+		l.room.Leave(d.ID)
+		l.deferLocked(d, until, domain.WaitQuietHours, b)
+		return
+	}
 	if !parked {
 		if until, peak := peakEnd(d, now); peak {
 			l.deferLocked(d, until, domain.WaitScheduled, b)

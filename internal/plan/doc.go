@@ -88,6 +88,7 @@ type Planned struct {
 type Planner struct {
 	audiences Audiences
 	ids       *domain.IDs
+	quiets    quiets
 }
 
 // New makes a Planner.
@@ -111,8 +112,8 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	if len(bad) > 0 {
 		return Planned{}, domain.Invalid(bad...)
 	}
-	due, reason, err := dueTime(in)
-	if err != nil {
+	first := domain.Delivery{ExpiresAt: in.ExpiresAt, Handling: domain.Handling{Quiet: in.QuietHours.For(in.Priority)}}
+	if err := p.Schedule(&first, in.Now, in.SendAt); err != nil {
 		return Planned{}, err
 	}
 	batches := to.batches()
@@ -127,15 +128,11 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 		})
 	}
 	out := Planned{Title: c.title, Text: c.text, Warnings: c.warnings}
-	if reason == domain.WaitQuietHours && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(due) {
+	if first.WaitReason == domain.WaitQuietHours && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(first.DueAt) {
 		out.Warnings = append(out.Warnings, "it expires before the quiet hours end")
 	}
-	if m := in.Merging; m != nil && !m.Closes && !in.ExpiresAt.IsZero() && in.ExpiresAt.Before(due.Add(m.Window)) {
+	if m := in.Merging; m != nil && !m.Closes && !in.ExpiresAt.IsZero() && in.ExpiresAt.Before(first.DueAt.Add(m.Window)) {
 		out.Warnings = append(out.Warnings, "it may expire before its digest goes out")
-	}
-	state := domain.StateQueued
-	if reason != domain.WaitNone {
-		state = domain.StateScheduled
 	}
 	out.Deliveries = make([]domain.Delivery, 0, len(batches)*len(c.parts))
 	out.Recipients = make([]domain.Recipient, 0, to.count())
@@ -144,9 +141,9 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 			b := &batches[i]
 			d := domain.Delivery{
 				ID: p.ids.New(domain.PrefixDelivery), MessageID: in.MessageID, Lane: domain.LaneKey("app", in.App.Key),
-				Priority: in.Priority, State: state, WaitReason: reason, DueAt: due, ExpiresAt: in.ExpiresAt,
+				Priority: in.Priority, State: first.State, WaitReason: first.WaitReason, DueAt: first.DueAt, ExpiresAt: in.ExpiresAt,
 				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: in.DupWindow,
-				OnUncertain: in.OnUncertain, Recipients: b.count(), Since: due, Scene: in.Scene,
+				OnUncertain: in.OnUncertain, Recipients: b.count(), Since: first.Since, Scene: in.Scene, Handling: first.Handling,
 			}
 			if len(c.parts) > 1 {
 				d.Handling.Part = n + 1

@@ -1,72 +1,50 @@
 package plan
 
 import (
-	"fmt"
-	"slices"
+	"sync"
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/pace"
 )
 
-// dueTime says when the first attempt may be made, and what it waits for. It is
-// never after the expiry, so that what waits too long ends on time.
-func dueTime(in Input) (time.Time, domain.WaitReason, error) {
-	due, reason, err := firstTime(in)
-	if !in.ExpiresAt.IsZero() && due.After(in.ExpiresAt) {
-		due = in.ExpiresAt
-	}
-	return due, reason, err
+// quiets is pace.Quiets for everybody at once.
+type quiets struct {
+	mu sync.Mutex
+	of pace.Quiets
 }
 
-func firstTime(in Input) (time.Time, domain.WaitReason, error) {
-	due, reason := in.Now, domain.WaitNone
-	if in.SendAt.After(in.Now) {
-		due, reason = in.SendAt, domain.WaitScheduled
+func (q *quiets) end(hours string, now time.Time) (time.Time, bool, error) {
+	if hours == "" {
+		return time.Time{}, false, nil
 	}
-	if in.QuietHours == nil || slices.Contains(in.QuietHours.Except, in.Priority.String()) {
-		return due, reason, nil
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.of.End(hours, now)
+}
+
+// Schedule says when the first attempt of a delivery may be made, and what it
+// waits for, as of now: sendAt or the end of its quiet hours. That is never
+// after the expiry, so that what waits too long ends on time. The lane looks
+// again before the attempt.
+func (p *Planner) Schedule(d *domain.Delivery, now, sendAt time.Time) error {
+	d.State, d.WaitReason, d.DueAt = domain.StateQueued, domain.WaitNone, now
+	if sendAt.After(now) {
+		d.WaitReason, d.DueAt = domain.WaitScheduled, sendAt
 	}
-	end, quiet, err := QuietUntil(*in.QuietHours, due)
+	end, quiet, err := p.quiets.end(d.Handling.Quiet, d.DueAt)
 	if err != nil {
-		return time.Time{}, "", err
+		return err
 	}
 	if quiet {
-		return end.UTC(), domain.WaitQuietHours, nil
+		d.WaitReason, d.DueAt = domain.WaitQuietHours, end.UTC()
 	}
-	return due, reason, nil
-}
-
-// QuietUntil reports whether at lies in the quiet hours and, if so, when they
-// end. From is inside, to is not; from after to spans midnight; equal ones are
-// never. A time that a change of clocks skips counts as the moment after it.
-func QuietUntil(q domain.QuietHours, at time.Time) (end time.Time, quiet bool, err error) {
-	zone := q.Zone
-	if zone == "" {
-		zone = "Asia/Shanghai"
+	if !d.ExpiresAt.IsZero() && d.DueAt.After(d.ExpiresAt) {
+		d.DueAt = d.ExpiresAt
 	}
-	loc, err := time.LoadLocation(zone)
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("reading the zone of quiet hours: %w", err)
+	if d.WaitReason != domain.WaitNone {
+		d.State = domain.StateScheduled
 	}
-	from, err := time.Parse("15:04", q.From)
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("reading the start of quiet hours: %w", err)
-	}
-	to, err := time.Parse("15:04", q.To)
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("reading the end of quiet hours: %w", err)
-	}
-	local := at.In(loc)
-	y, m, d := local.Date()
-	for _, day := range []int{d - 1, d} {
-		start := time.Date(y, m, day, from.Hour(), from.Minute(), 0, 0, loc)
-		stop := time.Date(y, m, day, to.Hour(), to.Minute(), 0, 0, loc)
-		if to.Before(from) {
-			stop = time.Date(y, m, day+1, to.Hour(), to.Minute(), 0, 0, loc)
-		}
-		if !at.Before(start) && at.Before(stop) {
-			return stop, true, nil
-		}
-	}
-	return time.Time{}, false, nil
+	d.Since = d.DueAt
+	return nil
 }

@@ -398,13 +398,6 @@ func TestDueTimes(t *testing.T) {
 		require.Equal(t, tc.reason != "", d.State == domain.StateScheduled)
 		require.Equal(t, tc.reason == "quiet_hours" && tc.expires > 0, len(p.Warnings) > 0, p.Warnings)
 	}
-	end, in, err := plan.QuietUntil(domain.QuietHours{From: "12:00", To: "13:30"}, at("2026-11-24T12:15:00+08:00"))
-	require.NoError(t, err)
-	require.True(t, in)
-	require.True(t, end.Equal(at("2026-11-24T13:30:00+08:00")))
-	_, in, err = plan.QuietUntil(domain.QuietHours{From: "12:00", To: "12:00"}, at("2026-11-24T12:00:00+08:00"))
-	require.NoError(t, err)
-	require.False(t, in)
 }
 
 func TestTitleAndText(t *testing.T) {

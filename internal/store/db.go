@@ -141,7 +141,7 @@ func handlingJSON(h domain.Handling) string {
 	if h == (domain.Handling{}) {
 		return ""
 	}
-	b, _ := json.Marshal(h) // numbers and flags only: cannot fail
+	b, _ := json.Marshal(h) // nothing that cannot be encoded
 	return string(b)
 }
 
