@@ -253,3 +253,20 @@ func TestQuietHoursOfAResend(t *testing.T) {
 		})
 	}
 }
+
+// kept requires that nothing was first tried in the quiet hours. Where a node
+// froze between the decision and the call the duplicate check tells when it was.
+func (s *sim) kept(v domain.MessageView) {
+	for _, d := range v.Deliveries {
+		x := d.Delivery
+		if len(d.Attempts) == 0 || x.DupInterval <= 0 {
+			continue
+		}
+		first := d.Attempts[0].StartedAt
+		if decided := x.DupUntil.Add(-time.Duration(x.DupInterval) * time.Second); decided.Before(first) {
+			first = decided
+		}
+		at := first.Sub(s.began)
+		require.False(s.t, at >= time.Minute && at < 3*time.Minute, "%s was tried %s after the beginning", v.Message.ID, at)
+	}
+}

@@ -82,6 +82,9 @@ func simulate(t *testing.T, seed uint64) {
 	n.scene(t, "bulk", domain.Policy{Priority: "low", Weight: 1 + r.IntN(5)})
 	n.scene(t, "digest", domain.Policy{Digest: &domain.Digest{Window: "45s", Key: "k", Closes: `{{ hasPrefix "ok" .data.text }}`}})
 	n.scene(t, "hold", domain.Policy{OnUncertain: "hold", DuplicateWindow: "0s"})
+	quiet := &domain.QuietHours{From: "08:01", To: "08:03"}
+	n.scene(t, "quiet", domain.Policy{QuietHours: quiet})
+	n.scene(t, "night", domain.Policy{QuietHours: quiet, Digest: &domain.Digest{Window: "20s", Key: "k"}})
 	for _, x := range s.nodes {
 		require.NoError(t, x.catalog.Refresh(t.Context()))
 	}
@@ -159,7 +162,7 @@ func (s *sim) step() {
 }
 
 func (s *sim) send(n *node, count int) {
-	scenes := []string{"plain", "plain", "urgent", "bulk", "digest", "hold"}
+	scenes := []string{"plain", "plain", "urgent", "bulk", "digest", "hold", "quiet", "night"}
 	for range count {
 		scene := scenes[s.r.IntN(len(scenes))]
 		var users []string
@@ -297,6 +300,9 @@ func (s *sim) judge() {
 				loose[key] = true
 			}
 		}
+		if key := req.Scene.Key; key == "quiet" || key == "night" {
+			s.kept(v)
+		}
 		for _, d := range v.Deliveries {
 			// A repetition that the duplicate check does not cover, and that the
 			// policy allows, may be a second copy.
@@ -326,6 +332,9 @@ func (s *sim) judge() {
 		digest, err := s.store.FindMessage(s.t.Context(), v.Message.MergedInto)
 		require.NoError(s.t, err, "the digest of %s", v.Message.ID)
 		require.True(s.t, digest.State.Final())
+		if v.Message.Scene == "night" {
+			s.kept(digest)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func fieldDocs() map[string]map[string]said {
 		"weight":           {doc: "Share among the scenes of one priority while they compete; default 1", low: 1, high: 100},
 		"avoid_peak":       {doc: "Normal and low messages keep away from the minutes 0 and 30 of the hour"},
 		"digest":           {doc: "Merge messages with the same key for the same people"},
-		"quiet_hours":      {doc: "Hold messages back until the quiet hours end"},
+		"quiet_hours":      {doc: "Hold messages back until the quiet hours end; looked at when a message is accepted and again before its first attempt"},
 	}
 	for name, s := range sendPolicy {
 		policy[name] = s
