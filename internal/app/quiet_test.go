@@ -122,7 +122,7 @@ func TestQuietHoursHoldBackWhatWaited(t *testing.T) {
 				b.at(20 * time.Minute)
 				tc.free(b, n)
 				urgent := request("quiet", "urgent", "load-3")
-				urgent.Priority = "urgent"
+				urgent.Priority = new("urgent")
 				b.becomes(n.submit(t, urgent)[0], domain.StateSent, 6*time.Minute)
 				for _, id := range ids[tc.before+tc.tried:] {
 					b.sleeps(n, id, end)
@@ -152,7 +152,7 @@ func TestQuietHoursOfAnotherZone(t *testing.T) {
 		require.NoError(t, err)
 		id := n.submit(t, request("quiet", "text", "load-1"))[0]
 		brief := request("quiet", "brief", "load-1")
-		brief.ExpiresIn = "45m"
+		brief.ExpiresIn = new("45m")
 		gone := n.submit(t, brief)[0]
 		b.at(40 * time.Minute)
 		_, err = n.operator.Resume(t.Context(), "ops", "")
@@ -187,7 +187,7 @@ func TestQuietHoursOfADigestInALine(t *testing.T) {
 					reqs = append(reqs, request("quiet", fmt.Sprint("text ", i), "load-1"))
 				}
 				if mixed {
-					reqs[2].Priority = "urgent"
+					reqs[2].Priority = new("urgent")
 				}
 				n.submit(t, reqs...)
 				b.at(begin - 31*time.Second)

@@ -188,9 +188,14 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, lacks []lack, 
 			for _, b := range bodies {
 				nd := domain.Delivery{
 					ID: in.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: d.Lane, Priority: d.Priority,
-					State: domain.StateQueued, DueAt: now, ExpiresAt: m.ExpiresAt, Body: b, Media: d.Media,
-					DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain, Since: now,
+					ExpiresAt: m.ExpiresAt, Body: b, Media: d.Media,
+					DupInterval: -1, DupWindow: d.DupWindow, OnUncertain: d.OnUncertain,
+					Handling: domain.Handling{Quiet: d.Handling.Quiet},
 				}
+				if err := in.cfg.Planner.Schedule(&nd, now, time.Time{}); err != nil {
+					return prepared{}, err
+				}
+				m.State = nd.State // of all: they have the same scene
 				if len(l.of) > 1 {
 					nd.Handling.Part = i + 1
 				}
