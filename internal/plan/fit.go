@@ -160,6 +160,9 @@ func cutter(kind wecom.Kind, v wecom.Violation) func(string) string {
 	if v.Code == "max_length" {
 		return func(s string) string { return cutChars(s, v.Limit) }
 	}
+	if (kind == wecom.KindText || kind == wecom.KindMarkdown) && v.Pointer == "/content" {
+		return func(s string) string { return cutText(s, v.Limit) }
+	}
 	return func(s string) string { return wecom.CutBytes(s, v.Limit, mark) }
 }
 
@@ -277,56 +280,4 @@ func (c *fitted) split(in Input, content []byte, limit int) []domain.FieldError 
 	}
 	c.warnings = append(c.warnings, fmt.Sprintf("/content/content has %d bytes and goes out as %d messages", len(obj.Content), len(parts)))
 	return nil
-}
-
-// splitText is wecom.SplitBytes, but that a link or a coloured passage moves
-// to the next part rather than being torn where there is room for that.
-func splitText(s string, limit int) []string {
-	var parts []string
-	for len(s) > limit && len(parts) <= MaxParts {
-		end := len(wecom.SplitBytes(s[:min(len(s), limit+64)], limit)[0])
-		if i := torn(s, end); i >= limit/4 {
-			parts = append(parts, strings.TrimRight(s[:i], " \t\r\n"))
-			s = s[i:]
-			continue
-		}
-		parts = append(parts, s[:end])
-		s = s[end:]
-		if rest, ok := strings.CutPrefix(s, "\r\n"); ok {
-			s = rest
-		} else if s != "" && strings.IndexByte("\n \t", s[0]) >= 0 {
-			s = s[1:]
-		}
-	}
-	if s != "" {
-		parts = append(parts, s)
-	}
-	return parts
-}
-
-// torn finds the tag, link or font that a cut of s at end would tear; -1 when
-// there is none.
-func torn(s string, end int) int {
-	head := s[:end]
-	tag := strings.LastIndexByte(head, '<')
-	if tag < 0 || strings.IndexByte(head[tag:], '>') >= 0 || !startsTag(s[tag:]) {
-		tag = -1
-	} else {
-		head = head[:tag]
-	}
-	for _, name := range []string{"a", "font"} {
-		if i := strings.LastIndex(head, "<"+name+" "); i >= 0 && !strings.Contains(head[i:], "</"+name+">") {
-			return i
-		}
-	}
-	return tag
-}
-
-// startsTag tells <div …> and </a> from "1 < 2".
-func startsTag(s string) bool {
-	if len(s) < 2 {
-		return false
-	}
-	c := s[1]
-	return c == '/' || ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z')
 }

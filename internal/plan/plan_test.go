@@ -227,7 +227,7 @@ func TestSplitKeepsLinksWhole(t *testing.T) {
 
 func TestSplitLosesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		text := strings.TrimSpace(rapid.StringOfN(rapid.RuneFrom([]rune("ab 中\n<a >😀é")), 1, 6000, -1).Draw(rt, "text"))
+		text := strings.TrimSpace(rapid.StringOfN(rapid.RuneFrom([]rune("ab 中\n<a >😀é[]()")), 1, 6000, -1).Draw(rt, "text"))
 		if text == "" {
 			return
 		}
