@@ -65,7 +65,7 @@ func choice(pointer, got, a, b string) (domain.FieldError, bool) {
 
 type resendRequest struct {
 	Render string `json:"render,omitempty" enum:"same,latest" doc:"same (default): as it was; latest: rendered anew by the scene's live version"`
-	Only   string `json:"only,omitempty" enum:"failed,all" doc:"failed (default): those who were not reached; all: everyone"`
+	Only   string `json:"only,omitempty" enum:"failed,all" doc:"failed (default): what did not arrive, to those whom it did not reach; with render latest, the whole to whoever lacks a piece of it; all: everything to everyone"`
 }
 
 func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
