@@ -20,7 +20,11 @@ func (w *world) perMinute(n int) {
 }
 
 func text(content, priority string, users ...string) obj {
-	return obj{"app": "ops", "type": "text", "content": obj{"content": content}, "to": obj{"users": users}, "priority": priority}
+	m := obj{"app": "ops", "type": "text", "content": obj{"content": content}, "to": obj{"users": users}}
+	if priority != "" {
+		m["priority"] = priority
+	}
+	return m
 }
 
 func (a answer) time(t *testing.T, key string) time.Time {
