@@ -96,6 +96,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err := a.catalog.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the catalogue: %w", err)
 	}
+	a.catalog.WarnTwins(ctx, "")
 	a.keys = access.New(access.Config{Store: a.store, IDs: ids, Log: log})
 	if cfg.AdminKey.Set() {
 		if err := a.keys.Import(ctx, cfg.AdminKey.Reveal()); err != nil {

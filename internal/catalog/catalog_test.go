@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -303,4 +304,28 @@ func TestNothingIsDeletedThatIsNeeded(t *testing.T) {
 	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceScene, "alert", -1, ""))
 	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceAudience, "oncall", -1, ""))
 	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceApp, "ops", -1, ""))
+}
+
+// Apps that are one at WeCom are taken, and warned of.
+func TestTwinsAreWarnedOf(t *testing.T) {
+	var log strings.Builder
+	c := catalog.New(catalog.Config{Store: newMemory(), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	secret := map[string]string{"secret": "s"}
+	spec := func(agent int, base string) string {
+		return fmt.Sprintf(`{"corp_id":"ww1","agent_id":%d,"base_url":%q}`, agent, base)
+	}
+	warned := func() string {
+		defer log.Reset()
+		return log.String()
+	}
+	require.NoError(t, put(t, c, domain.ResourceApp, "a", spec(1, ""), secret))
+	require.NoError(t, put(t, c, domain.ResourceApp, "b", spec(2, ""), secret))
+	require.NoError(t, put(t, c, domain.ResourceApp, "relay", spec(1, "http://relay"), secret))
+	require.Empty(t, warned())
+	require.NoError(t, put(t, c, domain.ResourceApp, "c", spec(1, "https://qyapi.weixin.qq.com/"), secret))
+	require.Contains(t, warned(), `apps="a, c"`)
+	require.NoError(t, put(t, c, domain.ResourceApp, "b", spec(3, ""), secret))
+	require.Empty(t, warned(), "another app was saved")
+	c.WarnTwins(t.Context(), "")
+	require.Equal(t, 1, strings.Count(warned(), `apps="a, c"`))
 }

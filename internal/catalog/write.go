@@ -26,6 +26,9 @@ func (c *Catalog) PutResource(ctx context.Context, r domain.Resource, ifMatch in
 		return domain.Resource{}, false, fmt.Errorf("storing %s %s: %w", r.Kind, r.Key, err)
 	}
 	c.seen(ctx)
+	if r.Kind == domain.ResourceApp {
+		c.WarnTwins(ctx, r.Key)
+	}
 	return stored, created, nil
 }
 

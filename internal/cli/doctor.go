@@ -107,6 +107,37 @@ func (s *session) gateway(cfg config.Config) []Check {
 	for _, raw := range items {
 		checks = append(checks, appCheck(raw))
 	}
+	return append(checks, twinChecks(items)...)
+}
+
+// twinChecks finds apps that are one and the same at WeCom.
+func twinChecks(items []json.RawMessage) (checks []Check) {
+	groups, order := map[string][]string{}, []string{}
+	for _, raw := range items {
+		var a struct {
+			Key     string      `json:"key"`
+			CorpID  string      `json:"corp_id"`
+			AgentID json.Number `json:"agent_id"`
+			BaseURL string      `json:"base_url"`
+		}
+		if json.Unmarshal(raw, &a) != nil || a.CorpID == "" {
+			continue // appCheck tells
+		}
+		id := a.CorpID + " " + a.AgentID.String() + " " + firstOf(strings.TrimRight(a.BaseURL, "/"), "https://qyapi.weixin.qq.com")
+		if groups[id] == nil {
+			order = append(order, id)
+		}
+		groups[id] = append(groups[id], a.Key)
+	}
+	for _, id := range order {
+		if keys := groups[id]; len(keys) > 1 {
+			checks = append(checks, Check{
+				Name: "apps", Status: "warn", What: strings.Join(keys, ", ") + " are one app at WeCom",
+				Why: "corp_id, agent_id and base_url are the same; WeCom counts its limits for them together, the gateway for each alone",
+				Fix: "keep one of them, or give each a part of the limits",
+			})
+		}
+	}
 	return checks
 }
 
