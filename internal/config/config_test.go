@@ -72,6 +72,30 @@ func TestBadSettingsNameTheirPlace(t *testing.T) {
 	require.NotContains(t, err.Error(), master)
 }
 
+func TestOneDocument(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	for text, want := range map[string]string{
+		"":                                "",
+		"# nothing\n":                     "",
+		"listen: 127.0.0.1:1\n":           "",
+		"---\nlisten: 127.0.0.1:1\n":      "",
+		"listen: 127.0.0.1:1\n---\n":      "",
+		"listen: 127.0.0.1:1\n...\n":      "",
+		"listen: 127.0.0.1:1\n---\n# x\n": "",
+		"listen: 127.0.0.1:1\n---\nlog_level: debug\n":      file + ":3: a second document begins here",
+		"listen: 127.0.0.1:1\n---\n---\nlog_level: debug\n": file + ":4: a second document begins here",
+		"listen: 127.0.0.1:1\n---\nlog_level: [\n":          file + ": line ",
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		_, err := config.Load(config.Sources{File: file})
+		if want == "" {
+			require.NoError(t, err, text)
+		} else {
+			require.ErrorContains(t, err, want, text)
+		}
+	}
+}
+
 func TestBadValues(t *testing.T) {
 	for _, tc := range []struct{ env, want string }{
 		{"HONGYAN_LISTEN=127.0.0.1", "must be host:port"},

@@ -160,8 +160,22 @@ func readFile(path string, settings []Setting) (map[string]candidate, error) {
 		return out, &Error{Where: path, Msg: err.Error()}
 	}
 	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+	dec := yaml.NewDecoder(strings.NewReader(text))
+	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		return out, &Error{Where: path, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+	}
+	for {
+		var more yaml.Node
+		err := dec.Decode(&more)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return out, &Error{Where: path, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+		}
+		if len(more.Content) > 0 && more.Content[0].Tag != "!!null" { // nothing is lost behind a last ---
+			return out, &Error{Where: at(path, more.Content[0]), Msg: "a second document begins here; all settings belong into one"}
+		}
 	}
 	if len(doc.Content) == 0 {
 		return out, nil // an empty file is fine
