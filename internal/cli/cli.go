@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -103,6 +105,27 @@ func newParser(r *root, stdio Stdio) (*kong.Kong, error) {
 	)
 }
 
+var negativeNumber = regexp.MustCompile(`^-[0-9]+$`)
+
+// negative lets an errcode be below zero, as WeCom's -1 is: the parser would
+// take it for a flag.
+func negative(args []string) []string {
+	i := slices.IndexFunc(args, negativeNumber.MatchString)
+	if i < 1 || slices.Contains(args[:i], "--") {
+		return args
+	}
+	rest := slices.Concat(args[:i], args[i+1:])
+	switch {
+	case args[i-1] == "--errcode":
+		rest = slices.Clone(args)
+		return slices.Replace(rest, i-1, i+1, "--errcode="+args[i])
+	case slices.Contains(args[:i], "errcode") && !slices.Contains(rest, "--"):
+		return append(rest, "--", args[i])
+	default:
+		return args
+	}
+}
+
 func (s *session) parseAndRun(parser *kong.Kong, args []string) (code int, done bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -116,7 +139,7 @@ func (s *session) parseAndRun(parser *kong.Kong, args []string) (code int, done 
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	kctx, err := parser.Parse(args)
+	kctx, err := parser.Parse(negative(args))
 	if err != nil {
 		s.sayf("hongyan: %v", err)
 		if pe, ok := errors.AsType[*kong.ParseError](err); ok && pe.Context != nil {

@@ -102,6 +102,10 @@ func TestExitCodes(t *testing.T) {
 		{nil, []string{"version"}, ExitOK, ""},
 		{nil, []string{"sned"}, ExitUsage, `did you mean "send"`},
 		{nil, []string{"errcode", "x"}, ExitUsage, "Try: hongyan errcode --help"},
+		{nil, []string{"errcode", "-x"}, ExitUsage, "unknown flag -x"},
+		{nil, []string{"messages", "list", "--limit", "0"}, ExitUsage, "--limit must be 1 to 200, not 0"},
+		{nil, []string{"messages", "list", "--limit=-1"}, ExitUsage, "--limit must be 1 to 200, not -1"},
+		{nil, []string{"messages", "list", "--limit", "201"}, ExitUsage, "--limit must be 1 to 200, not 201"},
 		{nil, []string{"send"}, ExitUsage, "name a scene"},
 		{nil, []string{"send", "a", "--text", "b"}, ExitUsage, "not both"},
 		{nil, []string{"send", "a", "--data", "b"}, ExitUsage, "must be k=v"},
@@ -164,6 +168,27 @@ func TestErrcodeSpeaksTheirLanguage(t *testing.T) {
 	require.Equal(t, ExitFailure, run(t, deps, nil, "", "errcode", "1").code)
 }
 
+func TestErrcodesBelowZero(t *testing.T) {
+	deps := Deps{Errcode: func(code int, _ bool) (Explanation, bool) { return Explanation{Code: code, Name: "n", Class: "c"}, true }}
+	for _, args := range [][]string{{"errcode", "-1"}, {"errcode", "--", "-1"}, {"errcode", "-1", "--lang", "en"}, {"errcode", "--lang", "en", "-1"}} {
+		got := run(t, deps, nil, "", args...)
+		require.Equal(t, ExitOK, got.code, "%v: %s", args, got.err)
+		require.Equal(t, "-1 n (c)\n", got.out)
+	}
+	require.Contains(t, run(t, deps, nil, "", "--json", "errcode", "-1").out, `"code": -1`)
+	require.Contains(t, run(t, deps, nil, "", "errcode", "-1", "--json").out, `"code": -1`)
+
+	var asked string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Query().Get("errcode")
+		_, _ = io.WriteString(w, `{"items":[]}`)
+	}))
+	t.Cleanup(srv.Close)
+	got := run(t, deps, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x"}, "", "messages", "list", "--errcode", "-1", "--limit", "1")
+	require.Equal(t, ExitOK, got.code, got.err)
+	require.Equal(t, "-1", asked)
+}
+
 func TestCompletionScriptsAreWellFormed(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		got := run(t, Deps{}, nil, "", "completion", shell)
@@ -206,6 +231,18 @@ func TestDoctorNamesABlockedApp(t *testing.T) {
 	require.Equal(t, ExitFailure, d.code)
 	require.Contains(t, d.out, "is blocked: untrusted_ip\n      why: WeCom answered errcode 60020 to the address 203.0.113.7\n      fix: add it\n")
 	require.Contains(t, d.out, "ok    app hr      can send\n")
+}
+
+func TestDoctorNamesTwins(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"items":[{"key":"a","corp_id":"ww1","agent_id":1},{"key":"b","corp_id":"ww1","agent_id":2},
+			{"key":"c","corp_id":"ww1","agent_id":1,"base_url":"https://qyapi.weixin.qq.com/"},{"key":"d","corp_id":"ww1","agent_id":1,"base_url":"http://relay"}]}`)
+	}))
+	t.Cleanup(srv.Close)
+	d := run(t, Deps{}, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x", "HONGYAN_DATA_DIR=" + t.TempDir()}, "", "doctor")
+	require.Equal(t, ExitOK, d.code, d.out)
+	require.Contains(t, d.out, "warn  apps        a, c are one app at WeCom\n      why: corp_id, ")
+	require.Equal(t, 1, strings.Count(d.out, "are one app"))
 }
 
 // gateway is a stand-in for the resource part of the API: it keeps what is

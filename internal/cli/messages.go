@@ -37,6 +37,9 @@ type messagesListCmd struct {
 
 // Run prints one page.
 func (c *messagesListCmd) Run(s *session) error {
+	if c.Limit < 1 || c.Limit > 200 {
+		return usagef("--limit must be 1 to 200, not %d", c.Limit)
+	}
 	api, err := s.api()
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ type Config struct {
 	PublicURL   string // without a trailing slash; for links and callback URLs; never empty
 
 	MasterKey Secret // base64 of 32 bytes, or lines id:base64; empty: kept in DataDir
-	AdminKey  Secret // imported as an API key of scope admin at the first start; may be empty
+	AdminKey  Secret // imported as an API key of scope admin when the store does not have it; may be empty
 	RedisURL  Secret // shares access tokens with other programs; may be empty
 
 	EgressAllow []netip.Prefix // private networks that webhooks and media downloads may reach

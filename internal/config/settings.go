@@ -79,7 +79,7 @@ func Settings() []Setting {
 			value: func(c Config) string { return c.MasterKey.Reveal() },
 		},
 		{
-			Key: "admin_key", Secret: true, Help: "imported as an API key of scope admin at the first start",
+			Key: "admin_key", Secret: true, Help: "imported as an API key of scope admin, at every start that finds it new; to change it, start with another and revoke the old one",
 			parse: func(c *Config, s string) error {
 				c.AdminKey = Secret(s)
 				if !importedKey.MatchString(s) {
