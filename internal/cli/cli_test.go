@@ -169,7 +169,9 @@ func TestErrcodeSpeaksTheirLanguage(t *testing.T) {
 }
 
 func TestErrcodesBelowZero(t *testing.T) {
-	deps := Deps{Errcode: func(code int, _ bool) (Explanation, bool) { return Explanation{Code: code, Name: "n", Class: "c"}, true }}
+	deps := Deps{Errcode: func(code int, _ bool) (Explanation, bool) {
+		return Explanation{Code: code, Name: "n", Class: "c"}, true
+	}}
 	for _, args := range [][]string{{"errcode", "-1"}, {"errcode", "--", "-1"}, {"errcode", "-1", "--lang", "en"}, {"errcode", "--lang", "en", "-1"}} {
 		got := run(t, deps, nil, "", args...)
 		require.Equal(t, ExitOK, got.code, "%v: %s", args, got.err)
