@@ -202,6 +202,30 @@ func TestCancelAndResend(t *testing.T) {
 	require.Len(t, w.wecom.Inbox("load-1", 10), 2)
 }
 
+// Warnings are in the caller's language: of a dry run, a preview, a send, and of
+// the answer that an Idempotency-Key remembers.
+func TestWarningsSpeakTheCallersLanguage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	long := obj{"app": "ops", "type": "text", "content": obj{"content": strings.Repeat("长", 1000)}, "to": obj{"users": []string{"lisi"}}, "digest_key": "x"}
+	once := []string{"Idempotency-Key", "once", "Accept-Language"}
+	want := map[string][]any{
+		"en": {"/content/content has 3000 bytes and goes out as 2 messages", "digest_key has no effect: the scene has no digest policy"},
+		"zh": {"/content/content 有 3000 字节，将分为 2 条消息发送", "digest_key 不起作用：该场景没有合并（digest）策略"},
+	}
+	for range 2 { // the second time from memory
+		for lang, texts := range want {
+			require.Equal(t, texts, w.must("POST", "/v1/messages", long, append(once, lang)...).body["warnings"], lang)
+		}
+	}
+	long["dry_run"] = true
+	for lang, texts := range want {
+		require.Equal(t, texts, w.must("POST", "/v1/messages", long, "Accept-Language", lang).body["warnings"], lang)
+	}
+	card := w.must("POST", "/v1/scenes/alert/preview", obj{"data": obj{"service": "a", "error": strings.Repeat("x", 600)}}, "Accept-Language", "zh")
+	require.Contains(t, card.body["warnings"].([]any)[0], "截断")
+}
+
 // A resend is repeated under its Idempotency-Key as a send is.
 func TestResendOnce(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -82,11 +83,11 @@ type SubmitOptions struct {
 // Accepted is the answer to a request that is durably committed. Its JSON form
 // is what an idempotency key remembers.
 type Accepted struct {
-	ID         string   `json:"id"`
-	State      State    `json:"state"`
-	Deliveries int      `json:"deliveries"`
-	Warnings   []string `json:"warnings,omitempty"`
-	Replayed   bool     `json:"-"` // answered from an idempotency key
+	ID         string    `json:"id"`
+	State      State     `json:"state"`
+	Deliveries int       `json:"deliveries"`
+	Warnings   []Warning `json:"warnings,omitempty"`
+	Replayed   bool      `json:"-"` // answered from an idempotency key
 }
 
 // BatchItem is what became of one request of a batch: Err or Accepted.
@@ -103,10 +104,37 @@ type ResendOptions struct {
 	Submit SubmitOptions // without a Source and a Body; the hash covers the message, too
 }
 
+// Warning says what is allowed in a request and may surprise. Edges give it its
+// words, by internal/i18n.
+type Warning struct {
+	Code string `json:"code"`
+	Args []any  `json:"args,omitempty"` // values for the text, in its order
+}
+
+// The warnings.
+const (
+	WarnCutBytes      = "cut_bytes"      // pointer, bytes, limit
+	WarnCutCharacters = "cut_characters" // pointer, characters, limit
+	WarnSplit         = "split"          // bytes, messages
+	WarnQuietHours    = "expires_in_quiet_hours"
+	WarnDigest        = "expires_before_digest"
+	WarnDigestKey     = "digest_key_unused"
+)
+
+// UnmarshalJSON also takes what earlier versions remembered: the text.
+func (w *Warning) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*w = Warning{}
+		return json.Unmarshal(b, &w.Code)
+	}
+	type plain Warning
+	return json.Unmarshal(b, (*plain)(w))
+}
+
 // DryRun is what a request would become. Nothing of it is stored.
 type DryRun struct {
-	Deliveries []DryDelivery `json:"deliveries"`
-	Warnings   []string      `json:"warnings"`
+	Deliveries []DryDelivery
+	Warnings   []Warning
 }
 
 // DryDelivery is one call that would be made.

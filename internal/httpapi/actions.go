@@ -104,5 +104,5 @@ func resendMessage(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.replyAccepted(w, a)
+	return s.replyAccepted(w, r, a)
 }

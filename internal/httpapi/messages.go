@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/i18n"
 	"hongyan/internal/jsontree"
 )
 
@@ -27,11 +28,15 @@ type Accepted struct {
 	State      domain.State `json:"state"`
 	Deliveries int          `json:"deliveries" doc:"Calls to WeCom that were planned"`
 	Links      Links        `json:"links"`
-	Warnings   []string     `json:"warnings,omitempty"`
+	Warnings   []string     `json:"warnings,omitempty" doc:"What may surprise, in the language of Accept-Language"`
 }
 
-func (s *Server) acceptedView(a domain.Accepted) Accepted {
-	return Accepted{ID: a.ID, State: a.State, Deliveries: a.Deliveries, Links: s.links(a.ID), Warnings: a.Warnings}
+func (s *Server) acceptedView(r *request, a domain.Accepted) Accepted {
+	out := Accepted{ID: a.ID, State: a.State, Deliveries: a.Deliveries, Links: s.links(a.ID)}
+	if len(a.Warnings) > 0 {
+		out.Warnings = warningTexts(a.Warnings, r.language())
+	}
+	return out
 }
 
 // options gathers what surrounds a send; hash is called only with a key.
@@ -76,7 +81,7 @@ func send(s *Server, w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return err
 		}
-		return reply(w, http.StatusOK, dryRun(plan))
+		return reply(w, http.StatusOK, dryRunView(plan, r.language()))
 	}
 	a, err := s.cfg.Messages.Submit(r.Context(), r.caller, req, opt)
 	if err != nil {
@@ -90,7 +95,7 @@ func send(s *Server, w http.ResponseWriter, r *request) error {
 		}
 		// It is accepted, whatever went wrong since: say so.
 	}
-	return s.replyAccepted(w, a)
+	return s.replyAccepted(w, r, a)
 }
 
 func acceptedHeaders(w http.ResponseWriter, a domain.Accepted) {
@@ -102,9 +107,9 @@ func acceptedHeaders(w http.ResponseWriter, a domain.Accepted) {
 }
 
 // replyAccepted answers for a message that is durably accepted.
-func (s *Server) replyAccepted(w http.ResponseWriter, a domain.Accepted) error {
+func (s *Server) replyAccepted(w http.ResponseWriter, r *request, a domain.Accepted) error {
 	acceptedHeaders(w, a)
-	return reply(w, http.StatusAccepted, s.acceptedView(a))
+	return reply(w, http.StatusAccepted, s.acceptedView(r, a))
 }
 
 // await waits for the end of a message, at most d and while the server runs.
@@ -118,14 +123,26 @@ func (s *Server) await(r *request, id string, d time.Duration) (v domain.Message
 	return v, err == nil && (v.State.Final() || v.State == "" && v.Message.State.Final()), err
 }
 
-func dryRun(d domain.DryRun) domain.DryRun {
-	if d.Deliveries == nil {
-		d.Deliveries = []domain.DryDelivery{}
+// DryRun is what a request would become. Nothing of it is stored.
+type DryRun struct {
+	Deliveries []domain.DryDelivery `json:"deliveries"`
+	Warnings   []string             `json:"warnings" doc:"What may surprise, in the language of Accept-Language"`
+}
+
+func dryRunView(d domain.DryRun, lang i18n.Lang) DryRun {
+	out := DryRun{Deliveries: d.Deliveries, Warnings: warningTexts(d.Warnings, lang)}
+	if out.Deliveries == nil {
+		out.Deliveries = []domain.DryDelivery{}
 	}
-	if d.Warnings == nil {
-		d.Warnings = []string{}
+	return out
+}
+
+func warningTexts(list []domain.Warning, lang i18n.Lang) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = i18n.WarningText(lang, w.Code, w.Args)
 	}
-	return d
+	return out
 }
 
 type batchRequest struct {

@@ -179,7 +179,7 @@ func operation(r route, registry huma.Registry, problem *huma.Schema) *huma.Oper
 		}
 	case r.id == "sendMessage":
 		op.Responses["200"] = &huma.Response{Description: "The finished message (wait), or the plan (dry_run)", Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
-			registry.Schema(reflect.TypeFor[Message](), true, ""), registry.Schema(reflect.TypeFor[domain.DryRun](), true, ""),
+			registry.Schema(reflect.TypeFor[Message](), true, ""), registry.Schema(reflect.TypeFor[DryRun](), true, ""),
 		}}}}}
 	}
 	return op

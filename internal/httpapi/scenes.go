@@ -230,5 +230,5 @@ func previewScene(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, dryRun(plan))
+	return reply(w, http.StatusOK, dryRunView(plan, r.language()))
 }

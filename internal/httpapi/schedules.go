@@ -58,7 +58,7 @@ type ScheduleRun struct {
 // SchedulePreview is what a schedule would do.
 type SchedulePreview struct {
 	NextRuns []time.Time `json:"next_runs"`
-	domain.DryRun
+	DryRun
 }
 
 func (s *Server) scheduleView(v domain.ScheduleView, lang i18n.Lang) ScheduleDoc {
@@ -241,7 +241,7 @@ func previewSchedule(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, SchedulePreview{NextRuns: timesOrNone(p.NextRuns), DryRun: dryRun(p.Plan)})
+	return reply(w, http.StatusOK, SchedulePreview{NextRuns: timesOrNone(p.NextRuns), DryRun: dryRunView(p.Plan, r.language())})
 }
 
 func runSchedule(s *Server, w http.ResponseWriter, r *request) error {
@@ -262,5 +262,5 @@ func runSchedule(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.replyAccepted(w, a)
+	return s.replyAccepted(w, r, a)
 }

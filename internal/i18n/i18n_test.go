@@ -16,13 +16,15 @@ import (
 
 // domainCodes reads the code constants from the source, so that a new one
 // without a text fails here.
-func domainCodes(t *testing.T) []string {
-	f, err := parser.ParseFile(token.NewFileSet(), "../domain/error.go", nil, 0)
+func domainCodes(t *testing.T) []string { return constants(t, "../domain/error.go", "Code") }
+
+func constants(t *testing.T, file, prefix string) []string {
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	require.NoError(t, err)
 	var codes []string
 	ast.Inspect(f, func(n ast.Node) bool {
 		v, ok := n.(*ast.ValueSpec)
-		if ok && strings.HasPrefix(v.Names[0].Name, "Code") {
+		if ok && strings.HasPrefix(v.Names[0].Name, prefix) {
 			s, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
 			require.NoError(t, err)
 			codes = append(codes, s)
@@ -49,6 +51,19 @@ func TestEveryDomainCodeHasTextsInBothLanguages(t *testing.T) {
 			require.True(t, hasHan(s), "%s: %s", code, s)
 		}
 	}
+}
+
+func TestEveryWarningHasTextsInBothLanguages(t *testing.T) {
+	codes := constants(t, "../domain/caller.go", "Warn")
+	require.ElementsMatch(t, codes, i18n.Warnings())
+	for _, code := range codes {
+		args := []any{"/content/a", 2000, 512}
+		require.False(t, hasHan(i18n.WarningText(i18n.EN, code, args)), code)
+		require.True(t, hasHan(i18n.WarningText(i18n.ZH, code, args)), code)
+		require.NotContains(t, i18n.WarningText(i18n.ZH, code, args), "{", code)
+	}
+	require.Equal(t, "/content/a is cut from 2000 to 512 bytes", i18n.WarningText(i18n.EN, "cut_bytes", []any{"/content/a", float64(2000), float64(512)}))
+	require.Equal(t, "as an earlier version put it", i18n.WarningText(i18n.ZH, "as an earlier version put it", nil))
 }
 
 func TestEveryRuleHasTextsInBothLanguages(t *testing.T) {

@@ -84,7 +84,7 @@ type prepared struct {
 	message    domain.Message
 	deliveries []domain.Delivery
 	recipients []domain.Recipient
-	warnings   []string
+	warnings   []domain.Warning
 }
 
 func (p *prepared) accepted() domain.Accepted {
@@ -142,7 +142,7 @@ func (in *Intake) prepare(ctx context.Context, by domain.Caller, req domain.Send
 	case draft.merging != nil:
 		m.DigestKey = draft.merging.Key
 	case req.DigestKey != "":
-		planned.Warnings = append(planned.Warnings, "digest_key has no effect: the scene has no digest policy")
+		planned.Warnings = append(planned.Warnings, domain.Warning{Code: domain.WarnDigestKey})
 	}
 	return prepared{message: m, deliveries: planned.Deliveries, recipients: planned.Recipients, warnings: planned.Warnings}, nil
 }

@@ -184,9 +184,6 @@ func (in *Intake) Preview(ctx context.Context, by domain.Caller, s domain.Scene,
 
 func (in *Intake) show(p prepared) domain.DryRun {
 	out := domain.DryRun{Deliveries: make([]domain.DryDelivery, len(p.deliveries)), Warnings: p.warnings}
-	if out.Warnings == nil {
-		out.Warnings = []string{}
-	}
 	now := time.Now()
 	for i := range p.deliveries {
 		d := &p.deliveries[i]

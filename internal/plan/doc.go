@@ -81,7 +81,7 @@ type Planned struct {
 	Recipients []domain.Recipient // each once, with the id of the first delivery that reaches it
 	Title      string             // one line for lists, at most 200 bytes
 	Text       string             // what a search looks in, at most 4 KiB
-	Warnings   []string
+	Warnings   []domain.Warning
 }
 
 // Planner plans messages. Safe for concurrent use.
@@ -129,10 +129,10 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	}
 	out := Planned{Title: c.title, Text: c.text, Warnings: c.warnings}
 	if first.WaitReason == domain.WaitQuietHours && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(first.DueAt) {
-		out.Warnings = append(out.Warnings, "it expires before the quiet hours end")
+		out.Warnings = append(out.Warnings, domain.Warning{Code: domain.WarnQuietHours})
 	}
 	if m := in.Merging; m != nil && !m.Closes && !in.ExpiresAt.IsZero() && in.ExpiresAt.Before(first.DueAt.Add(m.Window)) {
-		out.Warnings = append(out.Warnings, "it may expire before its digest goes out")
+		out.Warnings = append(out.Warnings, domain.Warning{Code: domain.WarnDigest})
 	}
 	out.Deliveries = make([]domain.Delivery, 0, len(batches)*len(c.parts))
 	out.Recipients = make([]domain.Recipient, 0, to.count())

@@ -24,7 +24,7 @@ type fitted struct {
 	media    []domain.MediaRef
 	title    string
 	text     string
-	warnings []string
+	warnings []domain.Warning
 }
 
 // fit brings the content into a form that WeCom takes, or says why it cannot;
@@ -131,11 +131,11 @@ func judge(in Input, r *rewriter, obj map[string]any, c *fitted) (split int, edi
 				edits = map[string]func(string) string{}
 			}
 			edits[v.Pointer] = cutter(in.Type, v)
-			unit := "bytes"
+			code := domain.WarnCutBytes
 			if v.Code == "max_length" {
-				unit = "characters"
+				code = domain.WarnCutCharacters
 			}
-			c.warnings = append(c.warnings, fmt.Sprintf("/content%s is cut from %d to %d %s", v.Pointer, v.Got, v.Limit, unit))
+			c.warnings = append(c.warnings, domain.Warning{Code: code, Args: []any{"/content" + v.Pointer, v.Got, v.Limit}})
 		}
 	}
 	return split, edits, bad
@@ -278,6 +278,6 @@ func (c *fitted) split(in Input, content []byte, limit int) []domain.FieldError 
 		}
 		c.parts = append(c.parts, part)
 	}
-	c.warnings = append(c.warnings, fmt.Sprintf("/content/content has %d bytes and goes out as %d messages", len(obj.Content), len(parts)))
+	c.warnings = append(c.warnings, domain.Warning{Code: domain.WarnSplit, Args: []any{len(obj.Content), len(parts)}})
 	return nil
 }
