@@ -213,6 +213,66 @@ func TestQuietHoursOfADigestInALine(t *testing.T) {
 	}
 }
 
+// TestUrgentDigestsAtNight has more wait for the morning than one digest
+// carries, and urgent ones of the same group come meanwhile.
+func TestUrgentDigestsAtNight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, n := quietNight(t, domain.Policy{
+			QuietHours: &domain.QuietHours{From: "08:00", To: "09:00", Except: []string{"urgent"}}, Digest: &domain.Digest{Window: "1m"}, ExpiresIn: "3h",
+		})
+		defer b.close()
+		const night = 1100
+		var reqs []domain.SendRequest
+		for i := range night {
+			reqs = append(reqs, request("quiet", fmt.Sprint("text ", i), "load-1"))
+		}
+		ids := n.submit(t, reqs...)
+		b.at(10 * time.Minute)
+		for i := range 3 {
+			r := request("quiet", fmt.Sprint("urgent ", i), "load-1")
+			r.Priority = new("urgent")
+			n.submit(t, r)
+		}
+		b.at(11*time.Minute + 2*time.Second)
+		all := b.texts("load-1")
+		require.Len(t, all, 2)
+		require.Contains(t, all[1], "2 条消息合并")
+		b.sleeps(n, ids[0], time.Hour)
+		b.drained(time.Hour)
+		require.Len(t, b.texts("load-1"), 4, "a thousand, and the others")
+	})
+}
+
+// TestDryRunForeseesQuietHours has the window of a digest end in them.
+func TestDryRunForeseesQuietHours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, n := quietNight(t, domain.Policy{
+			QuietHours: &domain.QuietHours{From: "08:10", To: "09:00", Except: []string{"urgent"}}, Digest: &domain.Digest{Window: "5m", First: "wait"},
+		})
+		defer b.close()
+		for _, tc := range []struct {
+			at       time.Duration
+			priority string
+			reason   domain.WaitReason
+			until    time.Duration
+		}{
+			{4 * time.Minute, "normal", domain.WaitDigest, 9 * time.Minute},
+			{8 * time.Minute, "urgent", domain.WaitDigest, 13 * time.Minute},
+			{8 * time.Minute, "normal", domain.WaitQuietHours, time.Hour},
+			{10 * time.Minute, "normal", domain.WaitQuietHours, time.Hour},
+		} {
+			b.at(tc.at)
+			r := request("quiet", "text", "load-1")
+			r.Priority = new(tc.priority)
+			dry, err := n.intake.DryRun(t.Context(), anybody, r)
+			require.NoError(t, err)
+			w := dry.Deliveries[0].WouldWait
+			require.Equal(t, tc.reason, w.Reason)
+			require.WithinDuration(t, b.began.Add(tc.until), *w.Until, time.Second)
+		}
+	})
+}
+
 // TestQuietHoursKeepWhatWasAccepted changes a scene while messages wait.
 func TestQuietHoursKeepWhatWasAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

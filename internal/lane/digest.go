@@ -209,11 +209,11 @@ func (g *digests) crowded(d *domain.Delivery, until time.Time) {
 // merge makes one digest of what waits in a group, or lets a single message go
 // as it is. It reports false when the database does not answer.
 func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
-	items, err := l.e.store.LoadGroup(ctx, l.key, group, mergeBound)
+	now := time.Now()
+	items, err := l.e.store.LoadGroup(ctx, l.key, group, now, mergeBound)
 	if err != nil {
 		return l.unread(err)
 	}
-	now := time.Now()
 	full := len(items) == mergeBound
 	items = l.mergeable(items, now)
 	l.mu.Lock()
@@ -301,13 +301,11 @@ func (l *Lane) unpack(ctx context.Context, items []domain.Mergeable) ([]domain.M
 	return items, nil
 }
 
-// mergeable leaves out what waits for something else or has expired.
+// mergeable leaves out what has expired.
 func (l *Lane) mergeable(items []domain.Mergeable, now time.Time) []domain.Mergeable {
 	out := items[:0]
 	for _, it := range items {
-		d := &it.Delivery
-		later := d.WaitReason == domain.WaitScheduled || d.WaitReason == domain.WaitQuietHours || d.WaitReason == domain.WaitHeld
-		if d.Tries == 0 && !d.Expired(now) && (!later || !d.DueAt.After(now)) {
+		if !it.Delivery.Expired(now) {
 			out = append(out, it)
 		}
 	}

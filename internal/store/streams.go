@@ -31,7 +31,7 @@ const (
 		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id),
 		(SELECT created_at FROM messages m WHERE m.id = message_id), (SELECT source FROM messages m WHERE m.id = message_id)
 		FROM deliveries WHERE ` + waiting + ` AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
-		ORDER BY lane, digest, id LIMIT $4`
+		AND tries = 0 AND (due_at <= $4 OR state = 'queued') ORDER BY lane, digest, id LIMIT $5`
 )
 
 // Streams lists the streams of a lane that have open deliveries, at most
@@ -78,17 +78,17 @@ func (s *Store) LoadOpen(ctx context.Context, ids []string) ([]domain.Delivery, 
 	return out, s.readError("load deliveries", err)
 }
 
-// LoadGroup returns the open deliveries of a lane that may be merged: those of
-// one group, or with a domain.DigestBase those of all groups under it. Oldest
-// first, at most limit or 4096.
-func (s *Store) LoadGroup(ctx context.Context, lane, group string, limit int) ([]domain.Mergeable, error) {
+// LoadGroup returns the open deliveries of a lane that may be merged now: those
+// of one group, or with a domain.DigestBase those of all groups under it, but
+// for what is scheduled for later. Oldest first, at most limit or 4096.
+func (s *Store) LoadGroup(ctx context.Context, lane, group string, now time.Time, limit int) ([]domain.Mergeable, error) {
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
 	end := group + "\x01" // behind the group itself
 	if n := len(group); n > 0 && group[n-1] == '.' {
 		end = group[:n-1] + "/" // the character behind the dot
 	}
-	out, err := collect(ctx, q, loadGroup, []any{lane, group, end, min(max(limit, 1), maxLoad)}, func(r rows) (m domain.Mergeable, err error) {
+	out, err := collect(ctx, q, loadGroup, []any{lane, group, end, micros(now), min(max(limit, 1), maxLoad)}, func(r rows) (m domain.Mergeable, err error) {
 		var created int64
 		m.Delivery, err = scanDeliveryAnd(r, &m.Title, &m.Text, &m.Reference, &created, &m.Source)
 		m.CreatedAt = moment(created)

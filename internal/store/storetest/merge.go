@@ -106,7 +106,7 @@ func merge(t *testing.T, open Opener) {
 		_, err := s.Accept(ctx, sub)
 		require.NoError(t, err)
 	}
-	group, err := s.LoadGroup(ctx, "app:ops", domain.DigestGroup("s", "a", "k"), 10)
+	group, err := s.LoadGroup(ctx, "app:ops", domain.DigestGroup("s", "a", "k"), time.Now(), 10)
 	require.NoError(t, err)
 	require.Len(t, group, 2)
 	require.Equal(t, "title", group[0].Title)
@@ -242,7 +242,7 @@ func carried(t *testing.T, open Opener) {
 		x.Digest.Messages[0].Source = domain.SourceDigest
 		require.NoError(t, s.Merge(ctx, *x))
 	}
-	group, err := s.LoadGroup(ctx, "app:ops", a.Digest.Deliveries[0].Digest, 10)
+	group, err := s.LoadGroup(ctx, "app:ops", a.Digest.Deliveries[0].Digest, time.Now(), 10)
 	require.NoError(t, err)
 	for _, g := range group {
 		require.Equal(t, domain.SourceDigest, g.Source)

@@ -149,8 +149,9 @@ func loadGroup(t *testing.T, open Opener) {
 	_, err = s.Accept(ctx, elsewhere)
 	require.NoError(t, err)
 
+	now := time.Now()
 	load := func(group string, limit int) (ids []string) {
-		got, err := s.LoadGroup(ctx, "app:ops", group, limit)
+		got, err := s.LoadGroup(ctx, "app:ops", group, now, limit)
 		require.NoError(t, err)
 		for _, m := range got {
 			require.Equal(t, "title", m.Title)
@@ -166,6 +167,12 @@ func loadGroup(t *testing.T, open Opener) {
 	require.Equal(t, []string{id(0)}, load(one, 1))
 	require.ElementsMatch(t, []string{id(0), id(1), id(2)}, load(domain.DigestBase(one), 100), "of all groups for the same people")
 	require.Equal(t, []string{id(3)}, load(domain.DigestBase(other), 100))
+	for i, reason := range map[int]domain.WaitReason{0: domain.WaitQuietHours, 2: domain.WaitDigest} {
+		require.NoError(t, s.Defer(ctx, []domain.Deferral{{DeliveryID: id(i), Lane: "app:ops", Fence: l.Fence, DueAt: now.Add(time.Hour), Reason: reason}}))
+	}
+	require.Equal(t, []string{id(2)}, load(one, 1), "what is scheduled for later is in nobody's way")
+	now = now.Add(time.Hour)
+	require.Equal(t, []string{id(0), id(2)}, load(one, 100))
 	require.Empty(t, load(domain.DigestGroup("none", "a", "disk"), 100))
 	require.Empty(t, load(domain.DigestBase(domain.DigestGroup("none", "a", "disk")), 100))
 }
