@@ -80,7 +80,7 @@ func newSpec(version string) (spec, error) {
 		Info: &huma.Info{
 			Title: "Hongyan", Version: version,
 			Description: "The gateway in front of WeCom: it accepts messages durably, sends them as fast as WeCom permits, and tells the truth about each recipient.\n\n" +
-				"Every request but those under Health carries `Authorization: Bearer hy_…`. Errors are `application/problem+json`; `Accept-Language: zh` gives them in Chinese. Unknown fields are refused.\n\n" +
+				"Every request but those under Health carries `Authorization: Bearer hy_…`. Errors are `application/problem+json`; `Accept-Language: zh` gives them in Chinese. Unknown fields and query parameters are refused.\n\n" +
 				"A key with a rate finds `RateLimit` and `RateLimit-Policy` in every answer, and over it 429 with `Retry-After`. 503 with `Retry-After` says that the gateway itself cannot keep up; nothing was stored then.",
 		},
 		Components: &huma.Components{

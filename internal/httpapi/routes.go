@@ -113,7 +113,7 @@ func routes() []route {
 		{method: post, path: "/v1/messages/{id}/release", scope: operate, id: "releaseMessage", limited: true, tag: "Messages", summary: "Decide about a held message, which WeCom may or may not have: send it again, or drop it", body: releaseRequest{}, optional: true, status: 200, answer: Message{}, handle: releaseMessage},
 		{method: post, path: "/v1/messages/{id}/resend", scope: operate, id: "resendMessage", limited: true, tag: "Messages", summary: "Send a message again as a new one", body: resendRequest{}, optional: true, status: 202, answer: Accepted{}, send: true, handle: resendMessage},
 		{
-			method: get, path: "/v1/events/stream", scope: read, id: "streamEvents", tag: "Events", summary: "Follow all events (server-sent events); Last-Event-ID goes on where a stream broke off", status: 200, answer: Event{}, stream: true, handle: stream,
+			method: get, path: "/v1/events/stream", scope: read, id: "streamEvents", tag: "Events", summary: "Follow all events (server-sent events); Last-Event-ID goes on where a stream broke off. A stream ends with its key, and when the gateway stops", status: 200, answer: Event{}, stream: true, handle: stream,
 			query:   []parameter{{"last_event_id", "For clients that cannot set the header Last-Event-ID", "integer"}},
 			headers: []parameter{{"Last-Event-ID", "The id of the last event seen", "integer"}},
 		},
