@@ -128,7 +128,7 @@ func TestR26_PauseSurvivesACrash(t *testing.T) {
 		b.until("it is refused", 10*time.Second, func() bool { return len(b.view(id).Deliveries[0].Attempts) == 1 })
 		refused := time.Now()
 		b.kill(n)
-		n = b.start("n1")
+		b.start("n1")
 		b.becomes(id, domain.StateSent, 2*time.Minute)
 		require.GreaterOrEqual(t, time.Since(refused), 59*time.Second, "the pause stands")
 		require.Equal(t, calls+2, b.wecom.Counts().Send)

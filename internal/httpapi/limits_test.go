@@ -108,9 +108,12 @@ type limits struct {
 func limitsAPI(t *testing.T) limits {
 	a := newAPI(t)
 	for _, r := range []struct{ path, body string }{
-		{"apps/mine", appBody}, {"apps/theirs", strings.Replace(appBody, "1,", "2,", 1)},
-		{"scenes/mine", `{"app":"theirs","title":"1",` + textOf + `}`}, {"scenes/mine", `{"app":"mine","title":"2",` + textOf + `}`},
-		{"scenes/foreign", `{"app":"theirs",` + textOf + `}`}, {"scenes/noapp", `{` + textOf + `}`},
+		{"apps/mine", appBody},
+		{"apps/theirs", strings.Replace(appBody, "1,", "2,", 1)},
+		{"scenes/mine", `{"app":"theirs","title":"1",` + textOf + `}`},
+		{"scenes/mine", `{"app":"mine","title":"2",` + textOf + `}`},
+		{"scenes/foreign", `{"app":"theirs",` + textOf + `}`},
+		{"scenes/noapp", `{` + textOf + `}`},
 		{"audiences/a", `{"users":["u2"]}`},
 	} {
 		require.Less(t, a.do("PUT", "/v1/"+r.path, "admin", r.body).StatusCode, 300)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 	"time"
 
@@ -54,7 +53,7 @@ func null(t *testing.T, n *int) string {
 	t.Helper()
 	raw, err := json.Marshal(n)
 	require.NoError(t, err)
-	return fmt.Sprintf("%s", raw)
+	return string(raw)
 }
 
 // TestExplainTellsWhatFollows: the same lost answer, under several policies.
