@@ -211,8 +211,14 @@ func (s *soak) drain() {
 		known = met
 		return !open && met == before
 	}
-	// A call that hangs, four -1 in a row and a pause have their times.
-	until(s.t, 15*time.Minute, "every message has its end", ended)
+	// A call that hangs, four -1 in a row and a pause have their times. Who gets
+	// digests without end has had a thousand after half an hour, and waits for
+	// the next hour.
+	limit := 15 * time.Minute
+	if s.length > 30*time.Minute {
+		limit += time.Hour
+	}
+	until(s.t, limit, "every message has its end", ended)
 }
 
 // openStates are those of a message that has not ended.
