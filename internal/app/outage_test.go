@@ -89,8 +89,14 @@ func TestAgentIDIsCorrected(t *testing.T) {
 		for _, id := range ids {
 			b.becomes(id, domain.StateSent, time.Second)
 		}
+		// The same words once more: an honest twin, whatever agent the first was
+		// accepted for.
+		ids = append(ids, n.submit(t, request("plain", "accepted before", "load-1"))...)
+		b.becomes(ids[2], domain.StateSent, time.Second)
+		require.Len(t, b.taken(), 3, "WeCom has suppressed none")
 		for _, e := range b.taken() {
 			require.EqualValues(t, 1000077, e.AgentID)
+			require.False(t, e.Duplicate)
 		}
 		require.Equal(t, domain.HealthOK, n.sender.Health().Of("ops").State)
 	})

@@ -135,6 +135,37 @@ func TestOnUncertain(t *testing.T) {
 	}
 }
 
+// TestUncertainAfterAnotherAgent changes the app's agent between a lost answer
+// and its repetition: WeCom suppresses nothing for another agent.
+func TestUncertainAfterAnotherAgent(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		policy string
+		state  domain.State
+		reason domain.WaitReason
+		copies int
+	}{{"retry", domain.StateSent, "", 2}, {"hold", domain.StateQueued, domain.WaitHeld, 1}, {"drop", domain.StateUncertain, "", 1}} {
+		t.Run(c.policy, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, n := newPipedBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				require.NoError(t, b.wecom.PutApp(sandbox.App{AgentID: 1000077, Name: "other", Secret: "another secret"}))
+				n.scene(t, "pay", domain.Policy{OnUncertain: c.policy})
+				b.faults(sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After, Next: 1})
+				id := n.submit(t, request("pay", "paid", "load-1"))[0]
+				b.until("the answer is lost", 10*time.Second, func() bool { return len(b.view(id).Deliveries[0].Attempts) == 1 })
+				n.app(t, "ops", func(a *domain.App) { a.AgentID, a.Secret = 1000077, "another secret" })
+				n.operator.Changed("ops")
+				time.Sleep(time.Minute)
+				v := b.view(id)
+				require.Equal(t, c.state, v.State)
+				require.Equal(t, c.reason, v.WaitReason)
+				require.Len(t, b.taken(), c.copies)
+			})
+		})
+	}
+}
+
 // TestRetryIsBounded lets WeCom take every repetition and answer none, inside
 // and outside the duplicate check's window.
 func TestRetryIsBounded(t *testing.T) {

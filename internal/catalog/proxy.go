@@ -68,6 +68,16 @@ func (c *Catalog) sealProxy(r domain.Resource) (domain.Resource, []domain.FieldE
 	return withProxy(r, a, masked, password), nil
 }
 
+// keepsProxyPassword reports whether an app is to go on with the stored one.
+func keepsProxyPassword(r domain.Resource) bool {
+	var a domain.App
+	if r.Kind != domain.ResourceApp || json.Unmarshal(r.Spec, &a) != nil {
+		return false
+	}
+	_, password := splitProxy(a.Proxy)
+	return isMask(password)
+}
+
 // withProxy names the password also when there is none, so that the store
 // forgets an old one.
 func withProxy(r domain.Resource, a domain.App, masked, password string) domain.Resource {

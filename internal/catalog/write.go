@@ -17,6 +17,11 @@ import (
 // ones, others stay; an empty value removes one. ifMatch: −1 any, 0 must not
 // exist, n must be that version.
 func (c *Catalog) PutResource(ctx context.Context, r domain.Resource, ifMatch int64, _ string) (domain.Resource, bool, error) {
+	if keepsProxyPassword(r) { // another node may have stored another one a moment ago
+		if err := c.Refresh(ctx); err != nil {
+			return domain.Resource{}, false, err
+		}
+	}
 	r, _, err := c.checked(r)
 	if err != nil {
 		return domain.Resource{}, false, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +86,7 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 		p.windows.RestoreAll(now, r.At)
 	}
 	if len(p.recent) < recentBound {
-		h := maphash.Bytes(p.seed, r.Body)
+		h := p.sum(r.Body)
 		if until, known := p.moment(r.At.Add(longestDup)), p.recent[h]; until > known {
 			p.recent[h] = until
 		}

@@ -33,6 +33,7 @@ type pacer struct {
 	windows *pace.Windows
 	quota   pace.Quota
 	allowed allowance // of the corp's person-times
+	agent   int64
 	seed    maphash.Seed
 	opened  time.Time
 	recent  map[uint64]int64     // body → the end of its duplicate window, see moment
@@ -61,6 +62,7 @@ func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 func (p *pacer) limit(app domain.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.agent = app.AgentID
 	l := app.Limits
 	switch p.kind {
 	case domain.LaneRobot:
@@ -143,13 +145,13 @@ func (p *pacer) persons(r *receivers, recipients int) int {
 
 // admit books d's place in the limits, or says when there is one.
 func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.Admission, warn bool) {
-	if a, settled := overdue(d, now); settled {
+	if a, settled := p.overdue(d, now); settled {
 		return a, false
 	}
 	r := p.receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := maphash.Bytes(p.seed, d.Body)
+	h := p.sum(d.Body)
 	if d.DupInterval < 0 && now.Before(p.twins[h]) {
 		return lane.Admission{Until: now.Add(twinWait), Reason: domain.WaitBackoff}, false
 	}

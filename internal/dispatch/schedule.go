@@ -59,6 +59,9 @@ func afterAmbiguous(d *domain.Delivery, now time.Time) (next domain.State, reaso
 // openRepeat is when to repeat what WeCom would not suppress; zero for no more.
 func openRepeat(d *domain.Delivery, attempts int, now time.Time) time.Time {
 	if d.DupInterval <= 0 { // it never was covered
+		if !d.InDoubt() {
+			attempts = 1 // those before were refused
+		}
 		if attempts > len(openSteps) {
 			return time.Time{}
 		}
@@ -77,9 +80,16 @@ func covered(d *domain.Delivery, at time.Time) bool {
 }
 
 // overdue asks the policy once more right before a repetition: a pause may have
-// lasted longer than the duplicate check does.
-func overdue(d *domain.Delivery, now time.Time) (lane.Admission, bool) {
-	if d.FailedClass != domain.FailedAmbiguous || covered(d, now) {
+// lasted longer than the duplicate check does, or the app be another agent, for
+// which WeCom suppresses nothing.
+func (p *pacer) overdue(d *domain.Delivery, now time.Time) (lane.Admission, bool) {
+	if d.FailedClass != domain.FailedAmbiguous {
+		return lane.Admission{}, false
+	}
+	p.mu.Lock()
+	same := p.kind != domain.LaneApp || isFor(d.Body, p.agent)
+	p.mu.Unlock()
+	if same && covered(d, now) {
 		return lane.Admission{}, false
 	}
 	switch d.OnUncertain {

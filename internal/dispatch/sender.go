@@ -167,22 +167,32 @@ func wire(body []byte, dupInterval int) []byte {
 // outlives its correction, and WeCom takes a token of one agent with the id of
 // another for a fault of the whole app.
 func forAgent(body []byte, id int64) []byte {
+	if isFor(body, id) {
+		return body
+	}
+	from, to := agentIn(body)
+	return slices.Concat(body[:from], strconv.AppendInt(nil, id, 10), body[to:])
+}
+
+// isFor reports whether a body has that agent id, or none.
+func isFor(body []byte, id int64) bool {
+	from, to := agentIn(body)
+	var room [20]byte
+	return from == to || bytes.Equal(body[from:to], strconv.AppendInt(room[:0], id, 10))
+}
+
+// agentIn says where the digits of the agent id stand in a body of ours; nowhere
+// in one of a group chat.
+func agentIn(body []byte) (from, to int) {
 	const field = `,"agentid":` // before the content, and in a string its quotes would be escaped
 	at := bytes.Index(body, []byte(field))
 	if at < 0 {
-		return body
+		return 0, 0
 	}
-	from := at + len(field)
-	to := from
-	for to < len(body) && body[to] >= '0' && body[to] <= '9' {
-		to++
+	from = at + len(field)
+	for to = from; to < len(body) && body[to] >= '0' && body[to] <= '9'; to++ {
 	}
-	var room [20]byte
-	now := strconv.AppendInt(room[:0], id, 10)
-	if bytes.Equal(body[from:to], now) {
-		return body
-	}
-	return slices.Concat(body[:from], now, body[to:])
+	return from, to
 }
 
 // Send is part of lane.Sender.

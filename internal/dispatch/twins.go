@@ -56,6 +56,17 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 	return true
 }
 
+// sum tells bodies apart by everything but the agent id, which is put in anew
+// for each call: see forAgent.
+func (p *pacer) sum(body []byte) uint64 {
+	from, to := agentIn(body)
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	_, _ = h.Write(body[:from]) // never fails
+	_, _ = h.Write(body[to:])
+	return h.Sum64()
+}
+
 // moment is t in microseconds since the lane was opened: a small number where
 // there are hundreds of thousands.
 func (p *pacer) moment(t time.Time) int64 { return t.Sub(p.opened).Microseconds() }
@@ -79,7 +90,7 @@ func (p *pacer) forget(now time.Time) {
 func (p *pacer) begun(d *domain.Delivery) {
 	p.mu.Lock()
 	if len(p.twins) > 0 {
-		delete(p.twins, maphash.Bytes(p.seed, d.Body))
+		delete(p.twins, p.sum(d.Body))
 	}
 	p.mu.Unlock()
 }
@@ -91,7 +102,7 @@ func (p *pacer) retract(d *domain.Delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.takeBack(&r, d)
-	if h := maphash.Bytes(p.seed, d.Body); d.DupInterval > 0 && p.recent[h] == p.moment(d.DupUntil) {
+	if h := p.sum(d.Body); d.DupInterval > 0 && p.recent[h] == p.moment(d.DupUntil) {
 		delete(p.recent, h)
 		delete(p.twins, h)
 	}

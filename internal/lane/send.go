@@ -100,6 +100,7 @@ func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 func (l *Lane) endLocked(d *domain.Delivery) {
 	next := l.parts.end(d)
 	for i := len(next) - 1; i >= 0; i-- {
+		next[i].Handling.Quiet = "" // what has begun is finished
 		l.queue.push(next[i], true)
 	}
 }
