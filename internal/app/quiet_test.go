@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -329,4 +330,21 @@ func (s *sim) kept(v domain.MessageView) {
 		at := first.Sub(s.began)
 		require.False(s.t, at >= time.Minute && at < 3*time.Minute, "%s was tried %s after the beginning", v.Message.ID, at)
 	}
+}
+
+// TestQuietHoursLetATextEnd begins a text in pieces before the quiet hours; its
+// first piece takes until they have begun.
+func TestQuietHoursLetATextEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{Accounts: -1, Latency: 4 * time.Second})
+		defer b.close()
+		n.scene(t, "quiet", domain.Policy{QuietHours: &domain.QuietHours{From: "08:01", To: "17:00"}})
+		b.at(58 * time.Second)
+		id := n.submit(t, request("quiet", strings.Repeat("long ", 800), "load-1"))[0]
+		require.Len(t, b.view(id).Deliveries, 2)
+		b.becomes(id, domain.StateSent, time.Minute)
+		late := n.submit(t, request("quiet", "another", "load-1"))[0]
+		b.sleeps(n, late, 9*time.Hour)
+	})
 }
