@@ -297,6 +297,18 @@ func TestIdempotency(t *testing.T) {
 			return out
 		}
 		require.Equal(t, ids(one), ids(two), "a repeat gets the first answer")
+
+		// What could not be accepted any more was accepted all the same.
+		resend := "/v1/messages/" + first.str("id") + "/resend"
+		resent := w.must("POST", resend, obj{"render": "latest", "only": "all"}, "Idempotency-Key", "r1").str("id")
+		w.must("DELETE", "/v1/scenes/alert", nil)
+		require.Equal(t, 422, w.try("POST", "/v1/messages", alert(1)).status)
+		again = w.must("POST", "/v1/messages", alert(1), "Idempotency-Key", "k1")
+		require.Equal(t, first.str("id"), again.str("id"))
+		require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+		require.Equal(t, ids(one), ids(w.must("POST", "/v1/messages/batch", batch, "Idempotency-Key", "b1")))
+		require.Equal(t, resent, w.must("POST", resend, obj{"render": "latest", "only": "all"}, "Idempotency-Key", "r1").str("id"))
+		require.Equal(t, 422, w.try("POST", "/v1/messages", alert(2), "Idempotency-Key", "k1").status)
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 type Store interface {
 	// Accept is durable when it returns without an error.
 	Accept(ctx context.Context, s domain.Submission) (domain.AcceptResult, error)
+	// FindIdemKey returns nil for a key that is not remembered.
+	FindIdemKey(ctx context.Context, keyID, key string) (*domain.IdemKey, error)
 	FindMessage(ctx context.Context, id string) (domain.MessageView, error)
 	ListRecipients(ctx context.Context, messageID string, limit int, cursor string) ([]domain.Recipient, string, error)
 	GetUpload(ctx context.Context, id string) (domain.Upload, error)

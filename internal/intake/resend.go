@@ -51,11 +51,11 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 			p, err = in.same(by, view, lacks, o)
 		}
 	}
-	if err != nil {
-		return domain.Accepted{}, err
+	if err == nil && len(p.deliveries) == 0 {
+		err = nobody
 	}
-	if len(p.deliveries) == 0 {
-		return domain.Accepted{}, nobody
+	if err != nil {
+		return in.repeated(ctx, by, ro.Submit, err)
 	}
 	return in.accept(ctx, by, p, ro.Submit)
 }

@@ -14,9 +14,31 @@ import (
 func (in *Intake) Submit(ctx context.Context, by domain.Caller, req domain.SendRequest, opt domain.SubmitOptions) (domain.Accepted, error) {
 	p, err := in.prepare(ctx, by, req, submission{SubmitOptions: opt}, true)
 	if err != nil {
-		return domain.Accepted{}, err
+		return in.repeated(ctx, by, opt, err)
 	}
 	return in.accept(ctx, by, p, opt)
+}
+
+// repeated answers what cannot be accepted today but was once, under the same
+// key: its scene may have changed or gone since. Otherwise err stands.
+func (in *Intake) repeated(ctx context.Context, by domain.Caller, opt domain.SubmitOptions, err error) (domain.Accepted, error) {
+	first := domain.Accepted{Replayed: true}
+	if k := in.remembered(ctx, by, opt); k != nil && json.Unmarshal(k.Answer, &first) == nil {
+		return first, nil
+	}
+	return domain.Accepted{}, err
+}
+
+// remembered finds the answer to a request; nil when there is none.
+func (in *Intake) remembered(ctx context.Context, by domain.Caller, opt domain.SubmitOptions) *domain.IdemKey {
+	if opt.IdempotencyKey == "" {
+		return nil
+	}
+	k, err := in.cfg.Store.FindIdemKey(ctx, by.KeyID, opt.IdempotencyKey)
+	if err != nil || k == nil || k.BodyHash != opt.BodyHash {
+		return nil
+	}
+	return k
 }
 
 // accept commits one message, or finds the answer that its key remembers.
@@ -69,6 +91,9 @@ func (in *Intake) SubmitBatch(ctx context.Context, by domain.Caller, reqs []doma
 		good = append(good, p)
 	}
 	if len(good) == 0 {
+		if k := in.remembered(ctx, by, opt); k != nil {
+			return rememberedItems(k)
+		}
 		return items, false, nil
 	}
 	idem, err := idemKey(by, opt, http.StatusOK, remembered)
@@ -79,11 +104,15 @@ func (in *Intake) SubmitBatch(ctx context.Context, by domain.Caller, reqs []doma
 	if err != nil || replay == nil {
 		return items, false, err
 	}
+	return rememberedItems(replay)
+}
+
+func rememberedItems(k *domain.IdemKey) ([]domain.BatchItem, bool, error) {
 	var first []rememberedItem
-	if err := json.Unmarshal(replay.Answer, &first); err != nil {
+	if err := json.Unmarshal(k.Answer, &first); err != nil {
 		return nil, false, err
 	}
-	items = make([]domain.BatchItem, len(first))
+	items := make([]domain.BatchItem, len(first))
 	for i, r := range first {
 		items[i].Err = r.Error
 		if r.Accepted != nil {

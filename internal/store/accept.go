@@ -138,6 +138,14 @@ func (p *places) at(id string) (int, bool) {
 // recipientKey is how recipients are compared: WeCom ignores case.
 func recipientKey(id string) string { return strings.ToLower(clean(id)) }
 
+// FindIdemKey returns what an idempotency key remembers; nil when it does not.
+func (s *Store) FindIdemKey(ctx context.Context, keyID, key string) (*domain.IdemKey, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	k, err := findIdem(ctx, q, keyID, key)
+	return k, s.readError("find an idempotency key", err)
+}
+
 // lanesSending lists the lanes of deliveries that come already claimed, with
 // the fence of each.
 func lanesSending(sub *domain.Submission) map[string]int64 {
