@@ -28,8 +28,9 @@ type Config struct {
 	Node    string     // this process's name among the nodes
 	Seal    *seal.Ring // required
 	Logger  *slog.Logger
-	// OnCommit is told of every commit of the writer, from the writer's
-	// goroutine: how long the transaction took and how many writes it held.
+	// OnCommit is told of every commit, from the goroutine of its writer, of
+	// which PostgreSQL has two: how long the transaction took and how many writes
+	// it held. Called concurrently.
 	OnCommit func(d time.Duration, ops int)
 	// OnEnd is told, likewise, how many messages a commit made final.
 	OnEnd func(state domain.State, n int)
