@@ -249,11 +249,11 @@ func (tr *traffic) step(i int) {
 		tr.post(n, obj{"app": appKey(i % soakApps), "type": "template_card", "to": obj{"users": []string{user(0)}}, "content": obj{
 			"card_type": "text_notice", "main_title": obj{"title": "soak", "desc": soakText(n)}, "card_action": obj{"type": 1, "url": "https://ops.example.com/"},
 		}}, "")
-	case 9, 10, 11: // every three seconds a digest for each of two
+	case 9, 10, 11: // every four seconds a digest for each of two, so less than a thousand an hour
 		tr.post(n, viaScene("digest", n, fmt.Sprintf("digest-%d", i%2)), "")
-	case 12: // more digests than a member may get; that takes a minute to end
+	case 12: // more digests than a member may get in a minute, each twenty minutes for another: nobody may get them for an hour
 		if tr.length >= longSoak {
-			m := viaScene("digest", n, "digest-2")
+			m := viaScene("digest", n, fmt.Sprintf("digest-%d", 2+i/soakRate/1200))
 			m["digest_key"] = fmt.Sprintf("key %d", i/40%5)
 			tr.post(n, m, "")
 		}
