@@ -113,12 +113,17 @@ func (c *Client) GetToken(ctx context.Context, corpID, secret string) (Token, er
 // error is nil only for errcode 0, and an [*Error] otherwise. The body must
 // not be changed until the call's context is done or an answer came.
 func (c *Client) Send(ctx context.Context, token string, body []byte) (SendResult, error) {
-	k := call{op: "send", secrets: []string{token}}
-	a, code, err := c.ask(ctx, &k, http.MethodPost, c.sendPath, "access_token="+url.QueryEscape(token), body)
+	return c.send(ctx, c.sendPath, "access_token", token, body)
+}
+
+// send posts a message to whatever takes messages.
+func (c *Client) send(ctx context.Context, path, param, secret string, body []byte) (SendResult, error) {
+	k := call{op: "send", secrets: []string{secret}}
+	a, code, err := c.ask(ctx, &k, http.MethodPost, path, param+"="+url.QueryEscape(secret), body)
 	if err != nil {
 		return SendResult{}, err
 	}
-	return a.result(k.status, code, token), nil
+	return a.result(k.status, code, secret), nil
 }
 
 // AgentGet reads the application that the token belongs to.

@@ -16,6 +16,7 @@ func TestDirectoryReads(t *testing.T) {
 	departments := func(ctx context.Context, c *Client) (any, error) { return c.Departments(ctx, "t+k") }
 	members := func(ctx context.Context, c *Client) (any, error) { return c.DepartmentMembers(ctx, "t+k", 21) }
 	tag := func(ctx context.Context, c *Client) (any, error) { return c.TagMembers(ctx, "t+k", 7) }
+	chat := func(ctx context.Context, c *Client) (any, error) { return c.Chat(ctx, "t+k", "C&1") }
 	for name, tc := range map[string]struct {
 		call   func(context.Context, *Client) (any, error)
 		answer string
@@ -53,7 +54,18 @@ func TestDirectoryReads(t *testing.T) {
 		"tag without lists":    {call: tag, answer: `{"errcode":0,"errmsg":"ok","tagname":"x"}`, class: ClassAmbiguous, msg: "no userlist"},
 		"tag with odd members": {call: tag, answer: `{"errcode":0,"errmsg":"ok","userlist":[{"userid":""}],"partylist":[]}`, class: ClassAmbiguous, msg: "without userid"},
 		"tag with odd parties": {call: tag, answer: `{"errcode":0,"errmsg":"ok","userlist":[],"partylist":[1.5]}`, class: ClassAmbiguous, msg: "without an id"},
-		"no such tag":          {call: tag, answer: `{"errcode":40068,"errmsg":"invalid tagid"}`, class: ClassRecipient},
+		"chat": {
+			call: chat, uri: "/relay/cgi-bin/appchat/get?access_token=t%2Bk&chatid=C%261",
+			answer: `{"errcode":0,"errmsg":"ok","chat_info":{"chatid":"C&1","name":"值班","owner":"lisi","userlist":["lisi","wangwu"],"chat_type":0}}`,
+			want:   GroupChat{ID: "C&1", Name: "值班", Owner: "lisi", Users: []string{"lisi", "wangwu"}},
+		},
+		"chat is missing":         {call: chat, answer: `{"errcode":0,"errmsg":"ok"}`, class: ClassAmbiguous, msg: "no chat_info"},
+		"chat without users":      {call: chat, answer: `{"errcode":0,"errmsg":"ok","chat_info":{"chatid":"C&1"}}`, class: ClassAmbiguous, msg: "no chat_info"},
+		"chat with a nameless":    {call: chat, answer: `{"errcode":0,"errmsg":"ok","chat_info":{"userlist":[""]}}`, class: ClassAmbiguous, msg: "without userid"},
+		"chat with other members": {call: chat, answer: `{"errcode":0,"errmsg":"ok","chat_info":{"userlist":[{"userid":"lisi"}]}}`, class: ClassAmbiguous, msg: "unexpected types"},
+		"no such chat":            {call: chat, answer: `{"errcode":86003,"errmsg":"chat not exist"}`, class: ClassState},
+		"another app's chat":      {call: chat, answer: `{"errcode":86008,"errmsg":"no permission"}`, class: ClassState},
+		"no such tag":             {call: tag, answer: `{"errcode":40068,"errmsg":"invalid tagid"}`, class: ClassRecipient},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base, last := recording(t, tc.answer)
@@ -104,4 +116,6 @@ func TestDirectoryAnswersAreBounded(t *testing.T) {
 	e := wantError(t, err)
 	require.Equal(t, ClassAmbiguous, e.Class)
 	require.Contains(t, e.Msg, "larger than 16 MiB")
+	_, err = testClient(t, endless.URL, TransportOptions{}).Chat(t.Context(), "t", "C1")
+	require.Contains(t, wantError(t, err).Msg, "larger than 16 MiB")
 }

@@ -25,7 +25,7 @@ const (
 // Error is a call that did not end with errcode 0. It holds no secret: every
 // text in it has been cleaned.
 type Error struct {
-	Op         string // gettoken, send, upload, uploadimg, agent_get, department_simplelist, user_simplelist, tag_get
+	Op         string // gettoken, send, upload, uploadimg, agent_get, appchat_get, department_simplelist, user_simplelist, tag_get
 	Class      Class
 	Code       int    // WeCom's errcode, 0 when the failure is not an answer of WeCom
 	Msg        string // WeCom's errmsg or a description of the answer; no control characters, at most 512 bytes

@@ -283,17 +283,19 @@ func TestR31_EveryBodyIsClosed(t *testing.T) {
 		_, _ = c.UploadImage(t.Context(), "t", "a", []byte("123456"))
 		_, _ = c.AgentGet(t.Context(), "t", 1)
 		_, _ = c.DepartmentMembers(t.Context(), "t", 1)
+		_, _ = c.SendToRobot(t.Context(), "k", []byte(smallBody))
+		_, _ = c.UploadToRobot(t.Context(), "k", "file", "a", []byte("123456"))
 	}
 	hc.CloseIdleConnections()
-	require.EqualValues(t, 36, count.all.Load())
+	require.EqualValues(t, 48, count.all.Load())
 	require.Zero(t, count.open.Load())
 }
 
 func TestR49_NoSecretInAnyError(t *testing.T) {
 	const token, secret = `cAnArY-t0k/en+="&<x>`, `cAnArY-s3c ret%41'~`
-	const password = "cAnArYproxy"
+	const password, key = "cAnArYproxy", "cAnArY-4f1e-k/y+"
 	var forms []string
-	for _, s := range []string{token, secret, password} {
+	for _, s := range []string{token, secret, password, key} {
 		forms = append(forms, spellings(s)...)
 	}
 	echo := func(status int, format string) string {
@@ -301,7 +303,7 @@ func TestR49_NoSecretInAnyError(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(status)
 			q := r.URL.Query()
-			_, _ = fmt.Fprintf(w, format, r.RequestURI, q.Get("access_token")+q.Get("corpsecret"))
+			_, _ = fmt.Fprintf(w, format, r.RequestURI, q.Get("access_token")+q.Get("corpsecret")+q.Get("key"))
 		}))
 		t.Cleanup(s.Close)
 		return s.URL
@@ -331,7 +333,11 @@ func TestR49_NoSecretInAnyError(t *testing.T) {
 			_, err6 := c.Departments(t.Context(), token)
 			_, err7 := c.DepartmentMembers(t.Context(), token, 1)
 			_, err8 := c.TagMembers(t.Context(), token, 1)
-			for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
+			_, err9 := c.SendToRobot(t.Context(), key, []byte(smallBody))
+			_, err10 := c.UploadToRobot(t.Context(), key, "file", "a.txt", []byte("123456"))
+			_, err11 := c.SendToChat(t.Context(), token, []byte(smallBody))
+			_, err12 := c.Chat(t.Context(), token, "C1")
+			for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12} {
 				e := wantError(t, err)
 				for ; err != nil; err = errors.Unwrap(err) {
 					seen++
@@ -344,7 +350,7 @@ func TestR49_NoSecretInAnyError(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, seen, 250)
+	require.Greater(t, seen, 400)
 	for _, bad := range []string{"ftp://u:" + password + "@h", "http://u:" + password + "@h:x%zz", "://" + password} {
 		_, err := NewHTTPClient(TransportOptions{Proxy: bad})
 		require.Error(t, err)

@@ -66,12 +66,16 @@ func FuzzValidate(f *testing.F) {
 	for kind, s := range goodContents {
 		f.Add(string(kind), []byte(s))
 	}
+	for kind, s := range robotContents {
+		f.Add(string(kind), []byte(s))
+	}
 	f.Add("news", []byte(`{"articles":[null,1,{"title":{}}]}`))
 	f.Add("template_card", []byte(`{"card_type":"vote_interaction","checkbox":[],"submit_button":1}`))
 	f.Fuzz(func(t *testing.T, kind string, content []byte) {
-		found := Validate(Kind(kind), content)
+		found, robots := Validate(Kind(kind), content), ValidateRobot(Kind(kind), content)
 		require.LessOrEqual(t, len(found), maxViolations)
-		for _, v := range found {
+		require.LessOrEqual(t, len(robots), maxViolations)
+		for _, v := range append(found, robots...) {
 			require.NotEmpty(t, v.Code)
 			require.NotEmpty(t, v.Msg)
 			require.NotEmpty(t, v.Fix)

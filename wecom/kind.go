@@ -31,6 +31,18 @@ func Kinds() []Kind {
 	}
 }
 
+// RobotKinds lists the kinds that a group robot takes. The slice is the
+// caller's.
+func RobotKinds() []Kind {
+	return []Kind{KindText, KindImage, KindVoice, KindFile, KindNews, KindMarkdown, KindMarkdownV2, KindTemplateCard}
+}
+
+// ChatKinds lists the kinds that an application can send to its group chats.
+// The slice is the caller's.
+func ChatKinds() []Kind {
+	return []Kind{KindText, KindImage, KindVoice, KindVideo, KindFile, KindTextCard, KindNews, KindMPNews, KindMarkdown}
+}
+
 // Valid reports whether k is one of [Kinds].
 func (k Kind) Valid() bool { return slices.Contains(Kinds(), k) }
 

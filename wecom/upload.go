@@ -24,7 +24,11 @@ const maxFilename = 255
 func (c *Client) Upload(ctx context.Context, token, mediaType, filename string, data []byte) (UploadResult, error) {
 	k := call{op: "upload", secrets: []string{token}}
 	q := "access_token=" + url.QueryEscape(token) + "&type=" + url.QueryEscape(mediaType)
-	a, err := c.postFile(ctx, &k, "/cgi-bin/media/upload", q, mediaType, filename, data)
+	return c.upload(ctx, &k, "/cgi-bin/media/upload", q, mediaType, filename, data)
+}
+
+func (c *Client) upload(ctx context.Context, k *call, path, query, mediaType, filename string, data []byte) (UploadResult, error) {
+	a, err := c.postFile(ctx, k, path, query, mediaType, filename, data)
 	if err != nil {
 		return UploadResult{}, err
 	}

@@ -16,6 +16,8 @@ const (
 	MaxTextBytes        = 2048      // text.content
 	MaxMarkdownBytes    = 2048      // markdown.content in an application message
 	MaxMarkdownV2Bytes  = 4096      // markdown_v2.content of a robot
+	MaxRobotMarkdown    = 4096      // markdown.content of a robot, in bytes
+	MaxRobotImage       = 2 << 20   // a robot's picture, in bytes before base64
 	MaxTitleBytes       = 128       // titles of cards, articles and videos
 	MaxDescriptionBytes = 512       // descriptions and digests
 	MaxURLBytes         = 2048      // addresses
@@ -44,13 +46,15 @@ type Violation struct {
 	Cuttable bool
 }
 
-// Validate checks the object that stands under the msgtype's name against
-// every limit that WeCom documents and enforces; lengths that are only advice
+// Validate checks the object that stands under the msgtype's name of an
+// application message, to members or to a group chat, against every limit that WeCom documents and enforces; lengths that are only advice
 // (most texts of a template card) are not checked, unknown members are not
 // looked at. A unit that WeCom's documents dispute counts as bytes, the
 // smaller of the two. The result is empty when the content is good and has at
 // most 100 entries otherwise.
-func Validate(kind Kind, content []byte) []Violation {
+func Validate(kind Kind, content []byte) []Violation { return decoded(kind, content, ValidateObject) }
+
+func decoded(kind Kind, content []byte, check func(Kind, map[string]any) []Violation) []Violation {
 	dec := json.NewDecoder(bytes.NewReader(content))
 	dec.UseNumber()
 	var v any
@@ -61,7 +65,7 @@ func Validate(kind Kind, content []byte) []Violation {
 	if !ok {
 		return []Violation{{Code: "type", Msg: "is not an object", Fix: "send the object that WeCom documents for this type"}}
 	}
-	return ValidateObject(kind, obj)
+	return check(kind, obj)
 }
 
 // ValidateObject is Validate for content that is decoded already, with numbers
