@@ -22,6 +22,7 @@ func (w *world) wouldWait(req obj) (reason string, until time.Time) {
 	if s, ok := v["until"].(string); ok {
 		at, err := time.Parse(time.RFC3339Nano, s)
 		require.NoError(w.t, err)
+		require.Equal(w.t, at.Truncate(time.Microsecond), at, "as finely as other times")
 		until = at
 	}
 	return v["reason"].(string), until

@@ -279,6 +279,9 @@ func (o *Operator) Explain(v *domain.MessageView) {
 		// still for longer; what has a window of its own says so.
 		if reason, until, waits := o.Waits(d.Lane); waits && d.WaitReason != domain.WaitDigest && (until.IsZero() || until.After(d.DueAt)) {
 			d.WaitReason, d.DueAt = reason, until
+			if !d.ExpiresAt.IsZero() && until.After(d.ExpiresAt) {
+				d.DueAt = d.ExpiresAt // there its wait ends
+			}
 		}
 	}
 	v.State = domain.Combine(states)

@@ -213,16 +213,17 @@ func (in *Intake) Preview(ctx context.Context, by domain.Caller, s domain.Scene,
 
 func (in *Intake) show(p prepared) domain.DryRun {
 	out := domain.DryRun{Deliveries: make([]domain.DryDelivery, len(p.deliveries)), Warnings: p.warnings}
-	now := time.Now()
 	for i := range p.deliveries {
 		d := &p.deliveries[i]
 		v := domain.DryDelivery{Lane: d.Lane, Body: string(d.Body), Bytes: len(d.Body), Recipients: d.Recipients}
-		if d.DueAt.After(now) {
-			v.WouldWait = &domain.WouldWait{Reason: d.WaitReason, Until: &d.DueAt}
-		} else if reason, until, waits := in.cfg.Lanes.Foresee(d); waits {
+		reason, until, waits := d.WaitReason, d.DueAt, d.DueAt.After(time.Now())
+		if !waits {
+			reason, until, waits = in.cfg.Lanes.Foresee(d)
+		}
+		if waits {
 			v.WouldWait = &domain.WouldWait{Reason: reason}
 			if !until.IsZero() {
-				until = until.UTC()
+				until = until.UTC().Truncate(time.Microsecond) // as the store keeps it
 				v.WouldWait.Until = &until
 			}
 		}

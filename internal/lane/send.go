@@ -57,7 +57,7 @@ func (l *Lane) attempt(d *domain.Delivery) {
 	l.stamp(&done.Result, d)
 	// The slot is free as soon as WeCom has answered; the commit is bounded by
 	// resultBound instead, so a slow disk slows the lane and loses nothing.
-	l.landed(done.Control, d.StartedAt)
+	l.landed(&done, d)
 	if done.Control.Pause.Reason == domain.WaitWeComLimit {
 		l.e.publish(l.e.ctx) // at once: whoever comes after a crash must keep it
 	}
@@ -136,16 +136,35 @@ func (l *Lane) record(r domain.Result) {
 }
 
 // landed frees the slot and applies what the answer means for the lane.
-func (l *Lane) landed(c Control, began time.Time) {
+func (l *Lane) landed(done *Done, d *domain.Delivery) {
 	l.mu.Lock()
 	l.results++
 	l.flying--
-	l.controlLocked(c, began)
+	l.controlLocked(done.Control, d.StartedAt)
+	done.Result.NextTry = l.nextTryLocked(&done.Result, d)
 	again := l.workLocked()
 	l.mu.Unlock()
 	if again {
 		l.poke()
 	}
+}
+
+// nextTryLocked says when a delivery is tried again after that result: not
+// before its lane goes on. Zero when nobody knows, or none follows.
+func (l *Lane) nextTryLocked(r *domain.Result, d *domain.Delivery) time.Time {
+	now, at := time.Now(), r.DueAt
+	if l.pausedLocked(now) {
+		if l.pause.Until.IsZero() {
+			return time.Time{}
+		}
+		if l.pause.Until.After(at) { // one that keeps its place is due long since
+			at = l.pause.Until
+		}
+	}
+	if r.Next.Final() || r.WaitReason == domain.WaitHeld || !at.After(now) || d.Expired(at) {
+		return time.Time{}
+	}
+	return at
 }
 
 // release frees a slot whose call was never made. Unless that is sure, the

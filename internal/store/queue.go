@@ -198,11 +198,11 @@ func attemptData(r *domain.Result) string {
 		Class      string     `json:"class,omitempty"`
 		Errcode    int        `json:"errcode,omitempty"`
 		WaitReason string     `json:"wait_reason,omitempty"`
-		DueAt      *time.Time `json:"next_attempt_at,omitempty"`
+		NextTry    *time.Time `json:"next_attempt_at,omitempty"`
 	}{N: a.N, Class: a.Class, Errcode: a.Errcode, WaitReason: string(r.WaitReason)}
-	if !r.Next.Final() && !r.DueAt.IsZero() && r.WaitReason != domain.WaitHeld { // then nothing is tried at that time
-		due := r.DueAt.UTC()
-		data.DueAt = &due
+	if !r.NextTry.IsZero() {
+		next := r.NextTry.UTC().Truncate(time.Microsecond) // as fine as a time in a column
+		data.NextTry = &next
 	}
 	b, _ := json.Marshal(data) // numbers and valid text only: cannot fail
 	return string(b)
