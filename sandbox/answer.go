@@ -64,6 +64,7 @@ const (
 	codeNoCallback      = 43012
 	codeEmptyMedia      = 44001
 	codeEmptyContent    = 44004
+	codeForbidden       = 48002
 	codeFileSize        = 45001
 	codeContentSize     = 45002
 	codeArticles        = 45008
@@ -79,6 +80,17 @@ const (
 	codeNoReceiver      = 82001
 	codeTooManyParties  = 82002
 	codeTooManyTags     = 82003
+	codeChatID          = 86001
+	codeUnknownChat     = 86003
+	codeChatSize        = 86006
+	codeForeignChat     = 86008
+	codeMissingChat     = 86201
+	codeChatExists      = 86215
+	codeChatMember      = 86216
+	codeRobotGone       = 93000
+	codeRobotDisabled   = 93004
+	codeRobotEmpty      = 93017
+	codeRobotImage      = 93018
 	codeMiniAppID       = 90200
 	codeMiniItems       = 90201
 	codeMiniKey         = 90202
@@ -87,6 +99,7 @@ const (
 	codeOtherAgent      = 301002
 	codeVoiceLimits     = 301016
 	codeVoiceType       = 301017
+	codeMD5             = 301019
 	codeDownloadTooBig  = 830002
 	warnJSON            = "Warning: wrong json format. "
 	maxUsers            = 1000
@@ -166,7 +179,9 @@ func stem(code int) string {
 		return "not allow operate another agent with this accesstoken."
 	case codeNoCallback:
 		return "agent has no callback url"
-	case 48002:
+	case codeRobotGone:
+		return "invalid webhook url"
+	case codeForbidden:
 		return "api forbidden"
 	default:
 		return "request refused"

@@ -72,7 +72,7 @@ func (s *Server) checkContent(e *envelope, app App, now time.Time) (content, *re
 	case "text":
 		return checkText(e.content)
 	case "image", "voice", "file":
-		return s.checkMediaMessage(e, now)
+		return s.checkMediaMessage(e, "", now)
 	case "video":
 		return s.checkVideo(e, now)
 	case "textcard":
@@ -143,10 +143,10 @@ type mediaContent struct {
 	MIME     string `json:"mime"`
 }
 
-func (s *Server) checkMediaMessage(e *envelope, now time.Time) (content, *refusal) {
+func (s *Server) checkMediaMessage(e *envelope, robot string, now time.Time) (content, *refusal) {
 	var m mediaContent
 	warn := read(e.content, &m)
-	no := s.resolve(&m, e.MsgType, now)
+	no := s.resolve(&m, e.MsgType, robot, now)
 	m.Title, m.Description = "", ""
 	return content{shown: m, warn: warn}, no
 }
@@ -157,16 +157,16 @@ func (s *Server) checkVideo(e *envelope, now time.Time) (content, *refusal) {
 	var c cutting
 	c.bytes("title", &m.Title, maxTitle)
 	c.bytes("description", &m.Description, maxDescription)
-	no := s.resolve(&m, "video", now)
+	no := s.resolve(&m, "video", "", now)
 	return content{shown: m, cut: c.cut, warn: warn}, no
 }
 
 // resolve finds the uploaded medium that m names.
-func (s *Server) resolve(m *mediaContent, kind string, now time.Time) *refusal {
+func (s *Server) resolve(m *mediaContent, kind, robot string, now time.Time) *refusal {
 	if m.MediaID == "" {
 		return refuse(codeMissingMedia)
 	}
-	f, no := s.findMedia(m.MediaID, now)
+	f, no := s.findMedia(m.MediaID, robot, now)
 	if no != nil {
 		return no
 	}

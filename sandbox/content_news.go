@@ -94,7 +94,7 @@ func (s *Server) checkMPNews(raw json.RawMessage, now time.Time) (content, *refu
 			return fail(refuseText(codeContentSize, "content size out of limit"))
 		}
 		thumb := mediaContent{MediaID: a.ThumbMediaID}
-		if no := s.resolve(&thumb, "image", now); no != nil {
+		if no := s.resolve(&thumb, "image", "", now); no != nil {
 			return fail(no)
 		}
 		c.bytes("articles["+itoa(i)+"].title", &a.Title, maxTitle)

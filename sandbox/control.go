@@ -23,9 +23,13 @@ func (s *Server) controlRoutes(m *http.ServeMux) {
 	route("GET /sandbox/api/ledger", s.apiLedger)
 	route("GET /sandbox/api/calls", s.apiCalls)
 	route("GET /sandbox/api/members", s.apiMembers)
-	route("PUT /sandbox/api/members", s.apiPutMember)
+	route("PUT /sandbox/api/members", put(s.PutMember))
 	route("GET /sandbox/api/apps", func(*http.Request) (any, error) { return items(s.Apps()), nil })
-	route("PUT /sandbox/api/apps", s.apiPutApp)
+	route("PUT /sandbox/api/apps", put(s.PutApp))
+	route("GET /sandbox/api/robots", func(*http.Request) (any, error) { return items(s.Robots()), nil })
+	route("PUT /sandbox/api/robots", put(s.PutRobot))
+	route("GET /sandbox/api/chats", func(*http.Request) (any, error) { return items(s.Chats()), nil })
+	route("PUT /sandbox/api/chats", put(s.PutChat))
 	route("GET /sandbox/api/faults", func(*http.Request) (any, error) { return items(s.Faults()), nil })
 	route("PUT /sandbox/api/faults", s.apiSetFaults)
 	route("POST /sandbox/api/faults", s.apiAddFault)
@@ -90,19 +94,20 @@ func readControl(r *http.Request, v any) error {
 }
 
 func (s *Server) apiInfo(*http.Request) (any, error) {
-	apps := s.Apps()
+	apps, robots := s.Apps(), s.Robots()
 	return struct {
 		CorpID          string    `json:"corpid"`
 		Apps            []App     `json:"apps"`
+		Robots          []Robot   `json:"robots"`
 		Now             time.Time `json:"now"`
 		MemberPerMinute int       `json:"member_per_minute"`
 		MemberPerHour   int       `json:"member_per_hour"`
 		Window          Window    `json:"window"`
 		NoOp            bool      `json:"no_op"`
-	}{s.opt.CorpID, apps, s.Now(), s.opt.MemberPerMinute, s.opt.MemberPerHour, s.opt.Window, s.opt.NoOp}, nil
+	}{s.opt.CorpID, apps, robots, s.Now(), s.opt.MemberPerMinute, s.opt.MemberPerHour, s.opt.Window, s.opt.NoOp}, nil
 }
 
-// apiLedger takes after (id), user and limit (default and most 1000). Without
+// apiLedger takes after (id), one of user, robot and chat, and limit (default and most 1000). Without
 // after it gives the newest.
 func (s *Server) apiLedger(r *http.Request) (any, error) {
 	q := r.URL.Query()
@@ -115,19 +120,20 @@ func (s *Server) apiLedger(r *http.Request) (any, error) {
 		return nil, err
 	}
 	limit = min(max(limit, 1), 1000)
+	where := placeOf(q, "user")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var page []Entry
 	if q.Has("after") {
-		for _, e := range s.ledger.entries {
-			if e.ID > after && (q.Get("user") == "" || e.reached(q.Get("user"))) {
-				if page = append(page, e); len(page) == int(limit) {
+		for i := range s.ledger.entries {
+			if e := &s.ledger.entries[i]; e.ID > after && where.has(e) {
+				if page = append(page, *e); len(page) == int(limit) {
 					break
 				}
 			}
 		}
 	} else {
-		page = s.ledger.after(0, q.Get("user"), int(limit))
+		page = s.ledger.after(0, where, int(limit))
 	}
 	return struct {
 		list[Entry]
@@ -233,20 +239,15 @@ func (s *Server) apiMembers(*http.Request) (any, error) {
 	}{items(s.dir.list()), departments, tags}, nil
 }
 
-func (s *Server) apiPutMember(r *http.Request) (any, error) {
-	var m Member
-	if err := readControl(r, &m); err != nil {
-		return nil, err
+// put reads one thing, stores it and answers with it.
+func put[T any](store func(T) error) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var v T
+		if err := readControl(r, &v); err != nil {
+			return nil, err
+		}
+		return v, store(v)
 	}
-	return m, s.PutMember(m)
-}
-
-func (s *Server) apiPutApp(r *http.Request) (any, error) {
-	var a App
-	if err := readControl(r, &a); err != nil {
-		return nil, err
-	}
-	return a, s.PutApp(a)
 }
 
 // apiSetFaults takes the list itself or {"items": […]}.

@@ -2,11 +2,12 @@
 // routes of qyapi.weixin.qq.com the way the real service does, for people who
 // have no company there, for demos and for tests.
 //
-// It knows tokens, the order of checks, error codes and their texts, size
-// limits and silent cuts, invalid and unlicensed members, media, the duplicate
-// check, and the limits that WeCom applies without saying so. What it took is
-// kept in a bounded ledger; what goes wrong on purpose is data (see Fault). A
-// page at "/" shows the phone of every member, live.
+// It knows messages to members, to group chats and of group robots, tokens,
+// the order of checks, error codes and their texts, size limits and silent
+// cuts, invalid and unlicensed members, media, the duplicate check, and the
+// limits that WeCom applies without saying so. What it took is kept in a
+// bounded ledger; what goes wrong on purpose is data (see Fault). A page at "/"
+// shows the phone of every member and every group, live.
 //
 // Where WeCom's behaviour is not documented, Options offers the variants.
 //

@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// envelope is the part of a message/send body that all kinds share. WeCom
+// envelope is the part of a message's body that all kinds share. WeCom
 // reads what it can of a body that is not clean and warns; so does this.
 type envelope struct {
 	ToUser   string `json:"touser,omitempty"`
 	ToParty  string `json:"toparty,omitempty"`
 	ToTag    string `json:"totag,omitempty"`
 	MsgType  string `json:"-"`
+	chatID   string // appchat/send only
 	agentID  string // digits as given, "" when missing
 	safe     int64
 	check    int64
@@ -33,6 +34,7 @@ func parseEnvelope(body []byte) envelope {
 	e.safe = e.number(fields["safe"])
 	e.check = e.number(fields["enable_duplicate_check"])
 	e.interval = e.number(fields["duplicate_check_interval"])
+	_ = read(fields["chatid"], &e.chatID)
 	e.content = fields[e.MsgType]
 	return e
 }

@@ -3,13 +3,15 @@ package sandbox
 import (
 	"encoding/json"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
 // Entry is one message that WeCom took. Taken is not delivered: Users got it,
-// Dropped were over their silent limit, and a Duplicate reached nobody.
+// Dropped were over their silent limit, and a Duplicate reached nobody. Who
+// reads what a robot says is not known: such an entry has no users.
 type Entry struct {
 	// ID counts from 1 and has no gaps.
 	ID      int64     `json:"id"`
@@ -19,6 +21,9 @@ type Entry struct {
 	Kind    string    `json:"kind"`
 	MsgID   string    `json:"msgid"`
 	To      Receivers `json:"to"`
+	// Robot is the name of the robot that said it, Chat the group chat it is in.
+	Robot string `json:"robot,omitempty"`
+	Chat  string `json:"chat,omitempty"`
 	// Users are the members whose phone shows it, departments and tags
 	// resolved, as the directory spells them.
 	Users   []string `json:"users"`
@@ -56,8 +61,10 @@ func (e *Entry) cost() int {
 		len(e.To.Users) + len(e.To.Parties) + len(e.To.Tags) + len(e.InvalidUser)
 }
 
+// reached reports whether it stands in the app's conversation with user;
+// groups are conversations of their own.
 func (e *Entry) reached(user string) bool {
-	return slices.ContainsFunc(e.Users, func(u string) bool { return strings.EqualFold(u, user) })
+	return e.Robot == "" && e.Chat == "" && slices.ContainsFunc(e.Users, func(u string) bool { return strings.EqualFold(u, user) })
 }
 
 // ledger keeps the newest entries within two bounds.
@@ -86,12 +93,31 @@ func (l *ledger) add(e Entry) int64 {
 	return e.ID
 }
 
-// after returns up to limit entries with an id above id, the newest ones when
-// there are more, oldest first, of one member when user is not empty.
-func (l *ledger) after(id int64, user string, limit int) []Entry {
+// place is one conversation: of a member with the app, of a robot, of a chat.
+// The zero value is all of them.
+type place struct{ user, robot, chat string }
+
+func (p place) has(e *Entry) bool {
+	switch {
+	case p.user != "":
+		return e.reached(p.user)
+	case p.robot != "":
+		return e.Robot == p.robot
+	default:
+		return p.chat == "" || e.Chat == p.chat
+	}
+}
+
+func placeOf(q url.Values, user string) place {
+	return place{q.Get(user), q.Get("robot"), q.Get("chat")}
+}
+
+// after returns up to limit entries of a place with an id above id, the newest
+// ones when there are more, oldest first.
+func (l *ledger) after(id int64, p place, limit int) []Entry {
 	var out []Entry
 	for i := len(l.entries) - 1; i >= 0 && len(out) < limit && l.entries[i].ID > id; i-- {
-		if user == "" || l.entries[i].reached(user) {
+		if p.has(&l.entries[i]) {
 			out = append(out, l.entries[i])
 		}
 	}
@@ -107,11 +133,12 @@ func (s *Server) Ledger() []Entry {
 	return slices.Clone(s.ledger.entries)
 }
 
-// Inbox returns the newest limit entries that user's phone shows, oldest first.
+// Inbox returns the newest limit entries that user's phone shows in the
+// conversation with the app, oldest first. Groups are not among them.
 func (s *Server) Inbox(user string, limit int) []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ledger.after(0, user, limit)
+	return s.ledger.after(0, place{user: user}, limit)
 }
 
 // Counts are totals since New or Reset. They outlive the ledger's ring.
@@ -188,7 +215,7 @@ func (s *Server) Calls() []Call {
 
 // logCall counts a call and its errcode, if the caller is told one.
 func (s *Server) logCall(c *call, errcode int, told bool) {
-	to := strings.TrimSpace(c.env.ToUser + " " + c.env.ToParty + " " + c.env.ToTag)
+	to := orText(c.to, strings.TrimSpace(c.env.ToUser+" "+c.env.ToParty+" "+c.env.ToTag))
 	if len(to) > 120 {
 		to = strings.ToValidUTF8(to[:120], "") + "…"
 	}

@@ -29,6 +29,7 @@ type medium struct {
 	kind     string
 	filename string
 	mime     string
+	robot    string // key of the only robot that may send it, "" for the apps
 	data     []byte
 	expires  time.Time // zero: never (uploadimg)
 }
@@ -56,9 +57,10 @@ func (m *mediaShelf) put(f *medium) {
 	}
 }
 
-func (s *Server) findMedia(id string, now time.Time) (*medium, *refusal) {
+// findMedia finds what the apps, or one robot, may send.
+func (s *Server) findMedia(id, robot string, now time.Time) (*medium, *refusal) {
 	f := s.media.byID[id]
-	if f == nil || f.expires.IsZero() {
+	if f == nil || f.expires.IsZero() || f.robot != robot {
 		return nil, refuse(codeInvalidMediaID)
 	}
 	if !now.Before(f.expires) {
@@ -84,6 +86,12 @@ func (s *Server) upload(c *call) response {
 	default:
 		return s.refused(refuseText(codeTypeParam, "invalid type parameter"), c.ip, false)
 	}
+	return s.shelve(c, "", now)
+}
+
+// shelve reads and keeps an uploaded file, for one robot or, without a key,
+// for the apps.
+func (s *Server) shelve(c *call, robot string, now time.Time) response {
 	f, no := readPart(c, "media")
 	if no == nil {
 		no = checkMedium(c.kind, f.data)
@@ -91,7 +99,7 @@ func (s *Server) upload(c *call) response {
 	if no != nil {
 		return s.refused(no, c.ip, false)
 	}
-	f.kind, f.expires = c.kind, now.Add(mediaLife)
+	f.kind, f.robot, f.expires = c.kind, robot, now.Add(mediaLife)
 	s.mu.Lock()
 	f.id = s.randomText(64)
 	s.media.put(f)
@@ -255,7 +263,7 @@ func (s *Server) mediaGet(c *call) response {
 		if id := c.r.URL.Query().Get("media_id"); id == "" {
 			no = refuse(codeMissingMedia)
 		} else {
-			f, no = s.findMedia(id, now)
+			f, no = s.findMedia(id, "", now)
 		}
 	}
 	s.mu.Unlock()

@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// The seeded corp. The secret is no secret: it opens nothing but a sandbox.
+// The seeded corp. The secret and the robot's key
+// are no secrets: they open nothing but a sandbox.
 const (
-	DevCorpID        = "wwfeedfacecafe0001"
-	DevAgentID int64 = 1000002
-	DevSecret        = "sandbox-secret-for-agent-1000002-not-a-secret"
+	DevCorpID         = "wwfeedfacecafe0001"
+	DevAgentID  int64 = 1000002
+	DevSecret         = "sandbox-secret-for-agent-1000002-not-a-secret"
+	DevRobotKey       = "feedface-cafe-4000-8000-000000000001"
 )
 
 // Window says how the silent per-member limits are counted. WeCom publishes
@@ -48,6 +50,11 @@ type Options struct {
 	Members     []Member
 	Departments []Department
 	Tags        []Tag
+	// Robots defaults to one group robot: DevRobotKey. A list that is empty and
+	// not nil means none.
+	Robots []Robot
+	// Chats are group chats that exist from the start, default none.
+	Chats []Chat
 	// MembersPattern makes every userid that matches it as a whole exist as an
 	// active member of no department, for load tests. Nil means none.
 	MembersPattern *regexp.Regexp
@@ -72,6 +79,22 @@ type Options struct {
 	SendPerMinute int
 	// MaxConcurrent, when > 0, answers 45033 to message/send calls beyond it.
 	MaxConcurrent int
+
+	// RobotPerMinute (20) is how many messages a group robot may send, counted
+	// as Window says. One more gets 45009 and blocks the robot for 60 s.
+	RobotPerMinute int
+	// RobotTextBytes is the size of a robot's text, default 2048 as documented;
+	// reports of 2021 have 5120.
+	RobotTextBytes int
+	// ChatMemberPerMinute (200) and ChatMemberPerDay (10,000) are the silent
+	// limits per member over all group chats of an app, counted as Window says.
+	ChatMemberPerMinute, ChatMemberPerDay int
+	// ChatPersonsPerMinute (20,000) and ChatPersonsPerHour (150,000) are the
+	// person-times that the corp may send to group chats. More gets 45009 and
+	// blocks all chats for 60 s or an hour.
+	ChatPersonsPerMinute, ChatPersonsPerHour int
+	// UnknownChatErrcode is 86003 (default) or 40050.
+	UnknownChatErrcode int
 
 	// Duplicate is the answer to a suppressed duplicate, default
 	// DuplicateSameID; DuplicateErrcode (default 40058) serves DuplicateRefused.
@@ -122,6 +145,9 @@ func (o Options) withDefaults() Options {
 	if o.Members == nil && o.Departments == nil && o.Tags == nil {
 		o.Members, o.Departments, o.Tags = seedMembers(), seedDepartments(), seedTags()
 	}
+	if o.Robots == nil {
+		o.Robots = seedRobots()
+	}
 	setDuration(&o.TokenTTL, 7200*time.Second)
 	setDuration(&o.MaxHang, time.Minute)
 	setInt(&o.ExpiredErrcode, codeTokenExpired)
@@ -129,6 +155,13 @@ func (o Options) withDefaults() Options {
 	setInt(&o.MemberPerMinute, 30)
 	setInt(&o.MemberPerHour, 1000)
 	setInt(&o.Accounts, 500)
+	setInt(&o.RobotPerMinute, 20)
+	setInt(&o.RobotTextBytes, maxText)
+	setInt(&o.ChatMemberPerMinute, 200)
+	setInt(&o.ChatMemberPerDay, 10_000)
+	setInt(&o.ChatPersonsPerMinute, 20_000)
+	setInt(&o.ChatPersonsPerHour, 150_000)
+	setInt(&o.UnknownChatErrcode, codeUnknownChat)
 	setInt(&o.DuplicateErrcode, codeInvalidParam)
 	setInt(&o.NoReceiverErrcode, codeNoReceiver)
 	setInt(&o.ExpiredMediaErrcode, codeMediaExpired)

@@ -183,19 +183,15 @@ func (a *addressing) addTag(id string) {
 // silent limits, the ledger.
 func (s *Server) take(c *call, app App, shown content, to audience, now time.Time) response {
 	e := &c.env
-	sum := sha256.Sum256(c.body)
-	entry := Entry{
-		At: now, Op: c.op, AgentID: app.AgentID, Kind: e.MsgType, To: Receivers{e.ToUser, e.ToParty, e.ToTag},
-		InvalidUser: to.InvalidUser, InvalidParty: to.InvalidParty, InvalidTag: to.InvalidTag, UnlicensedUser: to.UnlicensedUser,
-		BodySHA256: hex.EncodeToString(sum[:]), BodyBytes: len(c.body), Safe: e.safe != 0, Warning: e.warn || shown.warn,
-		Cut: shown.cut, Content: shown.json(), Fault: c.fault,
-	}
+	entry := c.newEntry(shown, now)
+	entry.AgentID, entry.To, entry.Safe = app.AgentID, Receivers{e.ToUser, e.ToParty, e.ToTag}, e.safe != 0
+	entry.InvalidUser, entry.InvalidParty, entry.InvalidTag, entry.UnlicensedUser = to.InvalidUser, to.InvalidParty, to.InvalidTag, to.UnlicensedUser
 	entry.MsgID = s.randomText(88)
 	if shown.answers {
 		entry.ResponseCode = s.randomText(64)
 	}
 	if e.check == 1 {
-		if first, dup := s.seen.check(s.duplicateKey(app.AgentID, c.body, sum), entry.MsgID, interval(e.interval), now); dup {
+		if first, dup := s.seen.check(s.duplicateKey(app.AgentID, c.body), entry.MsgID, interval(e.interval), now); dup {
 			return s.duplicate(c, entry, to, first)
 		}
 	}
@@ -226,6 +222,15 @@ func (s *Server) duplicate(c *call, entry Entry, to audience, first string) resp
 	return s.accepted(entry, to)
 }
 
+// newEntry is what all messages have in common, whoever they are for.
+func (c *call) newEntry(shown content, now time.Time) Entry {
+	sum := sha256.Sum256(c.body)
+	return Entry{
+		At: now, Op: c.op, Kind: c.env.MsgType, BodySHA256: hex.EncodeToString(sum[:]), BodyBytes: len(c.body),
+		Warning: c.env.warn || shown.warn, Cut: shown.cut, Content: shown.json(), Fault: c.fault,
+	}
+}
+
 func (s *Server) record(c *call, entry Entry) {
 	c.dropped, c.duplicate = len(entry.Dropped), entry.Duplicate
 	c.entry = s.ledger.add(entry)
@@ -233,11 +238,17 @@ func (s *Server) record(c *call, entry Entry) {
 }
 
 func (s *Server) accepted(entry Entry, to audience) response {
-	msg := "ok"
-	if entry.Warning {
-		msg = "ok. " + warnJSON
+	return okResponse(sendBody{status: entry.taken(), lists: to.lists, MsgID: entry.MsgID, ResponseCode: entry.ResponseCode})
+}
+
+// takenResponse answers for a message to a group, which gets no msgid.
+func takenResponse(entry Entry) response { return okResponse(entry.taken()) }
+
+func (e *Entry) taken() status {
+	if e.Warning {
+		return status{Errmsg: "ok. " + warnJSON}
 	}
-	return okResponse(sendBody{status: status{Errmsg: msg}, lists: to.lists, MsgID: entry.MsgID, ResponseCode: entry.ResponseCode})
+	return status{Errmsg: "ok"}
 }
 
 func interval(seconds int64) time.Duration {
@@ -250,7 +261,8 @@ func interval(seconds int64) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-func (s *Server) duplicateKey(agent int64, body []byte, sum [32]byte) duplicateKey {
+func (s *Server) duplicateKey(agent int64, body []byte) duplicateKey {
+	sum := sha256.Sum256(body)
 	if s.opt.DuplicateByValue {
 		var v any
 		if json.Unmarshal(body, &v) == nil {

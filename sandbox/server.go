@@ -25,9 +25,18 @@ const (
 	OpMembers     = "user/simplelist"
 	OpTagGet      = "tag/get"
 	OpIPList      = "iplist"
+	OpRobotSend   = "webhook/send"
+	OpRobotUpload = "webhook/upload_media"
+	OpChatCreate  = "appchat/create"
+	OpChatUpdate  = "appchat/update"
+	OpChatGet     = "appchat/get"
+	OpChatSend    = "appchat/send"
 )
 
-var operations = []string{OpGetToken, OpSend, OpUpload, OpUploadImage, OpMediaGet, OpAgentGet, OpDepartments, OpMembers, OpTagGet, OpIPList}
+var operations = []string{
+	OpGetToken, OpSend, OpUpload, OpUploadImage, OpMediaGet, OpAgentGet, OpDepartments, OpMembers, OpTagGet, OpIPList,
+	OpRobotSend, OpRobotUpload, OpChatCreate, OpChatUpdate, OpChatGet, OpChatSend,
+}
 
 const (
 	maxBody       = 8 << 20 // 8 mpnews articles of 666 KB fit
@@ -52,6 +61,9 @@ type Server struct {
 	dice      *mathrand.Rand
 	apps      []App
 	dir       *directory
+	robots    []Robot
+	chats     []Chat
+	groups    *groupLimits
 	tokens    map[string]*token
 	current   map[int64]*token
 	issued    map[int64][]string
@@ -78,14 +90,19 @@ func New(opt Options) *Server {
 		seed = binary.LittleEndian.Uint64(b[:])
 	}
 	s := &Server{
-		opt:   opt,
-		guard: http.NewCrossOriginProtection(),
-		done:  make(chan struct{}),
-		dice:  mathrand.New(mathrand.NewPCG(seed, 0x9e3779b97f4a7c15)),
-		apps:  append([]App(nil), opt.Apps...),
-		dir:   newDirectory(opt), watchers: map[*watcher]struct{}{},
+		opt:      opt,
+		guard:    http.NewCrossOriginProtection(),
+		done:     make(chan struct{}),
+		dice:     mathrand.New(mathrand.NewPCG(seed, 0x9e3779b97f4a7c15)),
+		apps:     append([]App(nil), opt.Apps...),
+		dir:      newDirectory(opt),
+		watchers: map[*watcher]struct{}{},
 	}
 	s.forget()
+	for _, r := range opt.Robots {
+		r.Name = orText(r.Name, "robot-"+itoa(len(s.robots)+1))
+		s.robots = append(s.robots, r)
+	}
 	s.routes()
 	return s
 }
@@ -96,6 +113,12 @@ func (s *Server) forget() {
 	s.tokens, s.current, s.issued = map[string]*token{}, map[int64]*token{}, map[int64][]string{}
 	s.offenders = map[string]*offender{}
 	s.windows, s.quotas = map[windowKey]*memberWindow{}, map[int64]*appQuota{}
+	s.groups = newGroupLimits()
+	s.chats = nil
+	for _, c := range s.opt.Chats {
+		s.own(&c)
+		s.chats = append(s.chats, c)
+	}
 	s.seen = newDuplicates()
 	s.media = newMediaShelf(s.opt.MediaBytes)
 	s.ledger = newLedger(s.opt.LedgerSize, s.opt.LedgerBytes)
@@ -118,7 +141,8 @@ func (s *Server) Now() time.Time {
 func (s *Server) AdvanceClock(d time.Duration) { s.offset.Add(int64(d)) }
 
 // Reset forgets tokens, ledger, counters, limits, media and faults, and puts
-// the clock back. Members and apps stay as they are now.
+// the clock back. Members, apps and robots stay as they are now; chats are
+// those of Options again.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	s.forget()
@@ -139,6 +163,12 @@ func (s *Server) routes() {
 	m.HandleFunc("/cgi-bin/department/simplelist", s.wecom(OpDepartments, s.reading(s.departmentList)))
 	m.HandleFunc("/cgi-bin/user/simplelist", s.wecom(OpMembers, s.reading(s.userList)))
 	m.HandleFunc("/cgi-bin/tag/get", s.wecom(OpTagGet, s.reading(s.tagGet)))
+	m.HandleFunc("/cgi-bin/webhook/send", s.wecom(OpRobotSend, s.robotSend))
+	m.HandleFunc("/cgi-bin/webhook/upload_media", s.wecom(OpRobotUpload, s.robotUpload))
+	m.HandleFunc("/cgi-bin/appchat/create", s.wecom(OpChatCreate, s.changeChat(s.chatCreate)))
+	m.HandleFunc("/cgi-bin/appchat/update", s.wecom(OpChatUpdate, s.changeChat(s.chatUpdate)))
+	m.HandleFunc("/cgi-bin/appchat/get", s.wecom(OpChatGet, s.reading(s.chatGet)))
+	m.HandleFunc("/cgi-bin/appchat/send", s.wecom(OpChatSend, s.chatSend))
 	m.HandleFunc("/cgi-bin/get_api_domain_ip", s.wecom(OpIPList, s.ipList))
 	m.HandleFunc("/cgi-bin/getcallbackip", s.wecom(OpIPList, s.ipList))
 	s.controlRoutes(m)
@@ -181,7 +211,8 @@ type call struct {
 	flying int64  // message/send calls running, this one included
 	landed func() // ends that, before the caller can know of the answer
 	body   []byte
-	env    envelope // message/send only
+	env    envelope // of messages
+	to     string   // the robot's name or the chat
 	tooBig bool
 
 	agent     int64 // known once authorized
@@ -201,6 +232,9 @@ func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc 
 			c.flying = s.flying.Add(1)
 			c.landed = sync.OnceFunc(func() { s.flying.Add(-1) })
 			defer c.landed()
+		}
+		switch op {
+		case OpSend, OpRobotSend, OpChatSend, OpChatCreate, OpChatUpdate:
 			var big *http.MaxBytesError
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 			if err != nil && !errors.As(err, &big) {
@@ -209,7 +243,7 @@ func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc 
 			c.body, c.tooBig = body, err != nil
 			c.env = parseEnvelope(body)
 			c.kind = c.env.MsgType
-		} else if op == OpUpload {
+		case OpUpload, OpRobotUpload:
 			c.kind = r.URL.Query().Get("type")
 		}
 		f := s.pickFault(c)

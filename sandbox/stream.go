@@ -47,7 +47,7 @@ func (s *Server) unwatch(w *watcher) {
 }
 
 // stream is the live feed of one phone: event "entry" per message of the
-// member, event "state" with counters, calls, faults and last messages.
+// member, the robot or the chat, event "state" with counters, calls, faults and last messages.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	me := s.watch()
 	if me == nil {
@@ -60,7 +60,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
-	user := r.URL.Query().Get("member")
+	where := placeOf(r.URL.Query(), "member")
 	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
 	var last int64
@@ -77,7 +77,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 			continue
 		case <-me.changed:
 		}
-		text, upto := s.news(user, last)
+		text, upto := s.news(where, last)
 		last = upto
 		if _, err := w.Write(text); err != nil || out.Flush() != nil {
 			return
@@ -88,7 +88,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 
 // news renders what changed since the ledger id last. After a reset the ids
 // begin anew, and so does the page.
-func (s *Server) news(user string, last int64) ([]byte, int64) {
+func (s *Server) news(where place, last int64) ([]byte, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b bytesBuffer
@@ -96,8 +96,8 @@ func (s *Server) news(user string, last int64) ([]byte, int64) {
 		last = 0
 		b.WriteString("event: clear\ndata: {}\n\n")
 	}
-	if user != "" {
-		for _, e := range s.ledger.after(last, user, streamBatch) {
+	if where != (place{}) {
+		for _, e := range s.ledger.after(last, where, streamBatch) {
 			fmt.Fprintf(&b, "event: entry\nid: %d\ndata: %s\n\n", e.ID, encode(e))
 		}
 	}
@@ -106,14 +106,15 @@ func (s *Server) news(user string, last int64) ([]byte, int64) {
 		Counts Counts          `json:"counts"`
 		Calls  []Call          `json:"calls"`
 		Faults []Fault         `json:"faults"`
+		Groups []group         `json:"groups"`
 		Latest map[string]note `json:"latest"`
 		Now    time.Time       `json:"now"`
-	}{s.countsLocked(), calls[max(0, len(calls)-streamRecent):], s.standingFaults(), s.latest(), s.Now()}
+	}{s.countsLocked(), calls[max(0, len(calls)-streamRecent):], s.standingFaults(), s.groupList(), s.latest(), s.Now()}
 	fmt.Fprintf(&b, "event: state\ndata: %s\n\n", encode(state))
 	return b.Bytes(), s.ledger.last
 }
 
-// note is the line under a member's name.
+// note is the line under a member's or a group's name.
 type note struct {
 	Entry int64     `json:"entry"`
 	At    time.Time `json:"at"`
@@ -121,13 +122,43 @@ type note struct {
 	Text  string    `json:"text"`
 }
 
-// latest finds the newest message of each directory member among the newest
-// entries of the ledger.
+// group is a robot's group or a chat in the list of the page.
+type group struct {
+	Key     string `json:"key"` // "robot:NAME" or "chat:ID"
+	Name    string `json:"name"`
+	Members int    `json:"members,omitempty"` // not known of a robot's group
+}
+
+const maxGroups = 50 // in the page's list; the newest chats
+
+func (s *Server) groupList() []group {
+	out := []group{}
+	for _, r := range s.robots[:min(len(s.robots), maxGroups)] {
+		out = append(out, group{Key: "robot:" + r.Name, Name: r.Name})
+	}
+	for _, c := range s.chats[max(0, len(s.chats)-maxGroups):] {
+		out = append(out, group{Key: "chat:" + c.ID, Name: orText(c.Name, c.ID), Members: len(c.Users)})
+	}
+	return out
+}
+
+// latest finds the newest message of each directory member and group among the
+// newest entries of the ledger.
 func (s *Server) latest() map[string]note {
 	out := map[string]note{}
 	n := len(s.ledger.entries)
-	for i := n - 1; i >= max(0, n-500) && len(out) < len(s.dir.order); i-- {
+	for i := n - 1; i >= max(0, n-500) && len(out) < len(s.dir.order)+len(s.robots)+len(s.chats); i-- {
 		e := &s.ledger.entries[i]
+		if e.Robot != "" || e.Chat != "" {
+			key := "chat:" + e.Chat
+			if e.Robot != "" {
+				key = "robot:" + e.Robot
+			}
+			if _, have := out[key]; !have {
+				out[key] = note{Entry: e.ID, At: e.At, Kind: e.Kind, Text: e.headline()}
+			}
+			continue
+		}
 		for _, u := range e.Users {
 			key := strings.ToLower(u)
 			m, known := s.dir.members[key]

@@ -1,7 +1,7 @@
 import { h, add } from './dom.js';
 import { bubble } from './bubbles.js';
 import { language, t, toggleLanguage, kindName } from './i18n.js';
-import { samples, trySample } from './samples.js';
+import { address, samples, trySample } from './samples.js';
 
 const $ = (id) => document.getElementById(id);
 const most = 200; // bubbles kept on the phone
@@ -19,6 +19,9 @@ const clockText = (at, seconds) => new Date(at).toLocaleTimeString(language() ==
 const nameOf = (m) => (language() === 'zh' ? m.name : m.english_name) || m.name || m.id;
 const departmentOf = (m) => (m.departments || []).map((d) => page.departments[d] || d).join('、');
 const me = () => page.members.find((m) => m.id === page.who);
+const groups = () => page.state?.groups || [];
+const ourGroup = () => groups().find((g) => g.key === page.who);
+const inGroup = () => /^(robot|chat):/.test(page.who);
 
 // tone gives a member one of eight avatar colours, always the same.
 function tone(id) {
@@ -47,35 +50,43 @@ function statusOf(m) {
   return m.unlicensed ? t('unlicensed') : '';
 }
 
+// person draws a member or a group of the list.
+function person(id, name, face, tag, under) {
+  const note = page.state?.latest?.[id];
+  if (id === page.who && note) page.seen[id] = note.entry;
+  const unread = note && note.entry > (page.seen[id] || 0);
+  return h('li', {}, h('button', { type: 'button', class: 'member', 'data-testid': `member-${id}`, 'aria-current': id === page.who ? 'true' : null, on: { click: () => choose(id) } },
+    h('span', { class: `avatar ${tone(id)}`, 'aria-hidden': 'true' }, face.slice(-2)),
+    h('span', { class: 'lines' },
+      h('span', { class: 'line' }, h('b', {}, name), tag ? h('span', { class: 'tag' }, tag) : null, note ? h('time', {}, clockText(note.at)) : null),
+      h('span', { class: 'line' }, h('span', { class: 'last' }, note ? `[${kindName(note.kind)}] ${note.text}` : under), unread ? h('span', { class: 'unread', role: 'img', 'aria-label': t('unread') }) : null))));
+}
+
+const sizeOf = (g) => (g.members ? t('people', g.members) : t('robot'));
+
 function drawMembers() {
-  const latest = page.state?.latest || {};
   const focused = document.activeElement?.dataset?.testid;
-  $('members').replaceChildren(...page.members.map((m) => {
-    const note = latest[m.id];
-    if (m.id === page.who && note) page.seen[m.id] = note.entry;
-    const unread = note && note.entry > (page.seen[m.id] || 0);
-    const off = statusOf(m);
-    return h('li', {}, h('button', { type: 'button', class: 'member', 'data-testid': `member-${m.id}`, 'aria-current': m.id === page.who ? 'true' : null, on: { click: () => choose(m.id) } },
-      h('span', { class: `avatar ${tone(m.id)}`, 'aria-hidden': 'true' }, (m.name || m.id).slice(-2)),
-      h('span', { class: 'lines' },
-        h('span', { class: 'line' }, h('b', {}, nameOf(m)), off ? h('span', { class: 'tag' }, off) : null, note ? h('time', {}, clockText(note.at)) : null),
-        h('span', { class: 'line' }, h('span', { class: 'last' }, note ? `[${kindName(note.kind)}] ${note.text}` : m.id), unread ? h('span', { class: 'unread', role: 'img', 'aria-label': t('unread') }) : null))));
-  }));
+  $('members').replaceChildren(...page.members.map((m) => person(m.id, nameOf(m), m.name || m.id, statusOf(m), m.id)));
+  $('groups').replaceChildren(...groups().map((g) => person(g.key, g.name, g.name, '', sizeOf(g))));
+  $('groups').hidden = $('groups-title').hidden = !groups().length;
   if (focused?.startsWith('member-')) document.querySelector(`[data-testid="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function drawPhoneHead() {
   const m = me();
-  $('phone-title').textContent = page.info?.apps?.[0]?.name || '';
-  $('whose').textContent = m ? t('whose', nameOf(m), [m.id, departmentOf(m)].filter(Boolean).join(' · ')) : page.who;
+  const g = ourGroup();
+  $('phone-title').textContent = inGroup() ? g?.name || page.who : page.info?.apps?.[0]?.name || '';
+  $('whose').textContent = inGroup() ? (g ? `${g.name} · ${sizeOf(g)}` : page.who) : m ? t('whose', nameOf(m), [m.id, departmentOf(m)].filter(Boolean).join(' · ')) : page.who;
   $('wall').textContent = clockText(page.state?.now || Date.now());
   if (!page.ids.size) drawEmpty();
 }
 
 function curl() {
   const app = page.info?.apps?.[0] || {};
-  const body = JSON.stringify({ touser: page.who, msgtype: 'text', agentid: app.agentid, text: { content: '你好，鸿雁' } });
-  return `TOKEN=$(curl -s '${location.origin}/cgi-bin/gettoken?corpid=${page.info?.corpid}&corpsecret=${app.secret}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')\ncurl "${location.origin}/cgi-bin/message/send?access_token=$TOKEN" -d '${body}'`;
+  const { path, to, key } = page.info ? address(page.info, page.who) : {};
+  const body = JSON.stringify({ ...to, msgtype: 'text', text: { content: '你好，鸿雁' } });
+  if (key !== undefined) return `curl "${location.origin}/cgi-bin/${path}?key=${encodeURIComponent(key)}" -d '${body}'`;
+  return `TOKEN=$(curl -s '${location.origin}/cgi-bin/gettoken?corpid=${page.info?.corpid}&corpsecret=${app.secret}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')\ncurl "${location.origin}/cgi-bin/${path}?access_token=$TOKEN" -d '${body}'`;
 }
 
 function copyButton(source) {
@@ -95,7 +106,7 @@ function drawEmpty() {
   const m = me();
   const off = m && m.status !== 1 ? t('emptyOff') : m?.unlicensed ? t('emptyUnlicensed') : '';
   $('chat').replaceChildren(h('div', { class: 'empty', 'data-testid': 'empty' },
-    h('div', { class: 'bird', 'aria-hidden': 'true' }), h('b', {}, t('empty')), h('p', {}, off || t('emptyNext')),
+    h('div', { class: 'bird', 'aria-hidden': 'true' }), h('b', {}, t('empty')), h('p', {}, off || t(inGroup() ? 'emptyGroup' : 'emptyNext')),
     off ? null : [h('pre', {}, curl()), copyButton(curl)]));
 }
 
@@ -106,7 +117,7 @@ function drawAccess() {
 }
 
 function drawSamples() {
-  $('samples').replaceChildren(...samples.map((kind) => h('button', { type: 'button', class: 'chip', 'data-testid': `sample-${kind}`, on: { click: async () => {
+  $('samples').replaceChildren(...samples(page.who).map((kind) => h('button', { type: 'button', class: 'chip', 'data-testid': `sample-${kind}`, on: { click: async () => {
     const note = $('tried');
     try {
       const a = await trySample(kind, page.info, page.who, language());
@@ -214,8 +225,10 @@ function choose(id) {
   clear();
   drawMembers();
   drawPhoneHead();
+  drawSamples();
   page.source?.close();
-  const source = new EventSource(`/sandbox/stream?member=${encodeURIComponent(id)}`);
+  const [, sort = 'member', name = id] = /^(robot|chat):(.*)$/s.exec(id) || [];
+  const source = new EventSource(`/sandbox/stream?${sort}=${encodeURIComponent(name)}`);
   page.source = source;
   source.onopen = () => { clear(); page.seen = page.seen || {}; linkState(true); };
   source.onerror = () => linkState(false);
@@ -224,6 +237,7 @@ function choose(id) {
   source.addEventListener('state', (ev) => {
     page.state = JSON.parse(ev.data);
     drawMembers();
+    if (inGroup()) drawPhoneHead();
     drawState();
     $('wall').textContent = clockText(page.state.now);
   });

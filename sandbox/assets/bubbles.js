@@ -17,8 +17,9 @@ export function bubble(entry) {
 }
 
 const kinds = {
-  text: (c) => h('p', {}, textNodes(text(c.content))),
+  text: (c) => h('p', {}, textNodes(text(c.content)), mentions(c).map((who) => h('span', { class: 'dim' }, ` @${who}`))),
   markdown: (c) => markdownNodes(text(c.content)),
+  markdown_v2: (c) => markdownNodes(text(c.content)),
   image: (c) => stored(c.media_id, 'pic', c.filename),
   voice: (c) => [h('span', { class: 'waves', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), h('span', {}, t('voice')), h('span', { class: 'dim' }, size(c.size))],
   video: (c) => [
@@ -44,6 +45,11 @@ const kinds = {
   ],
   template_card: card,
 };
+
+// mentions lists whom a robot calls upon.
+function mentions(c) {
+  return [c.mentioned_list, c.mentioned_mobile_list].flatMap((l) => (Array.isArray(l) ? l.map((v) => text(v)) : []));
+}
 
 function unknown(c, entry) {
   return [h('div', { class: 'dim' }, t('unknownKind', entry.kind)), h('code', {}, JSON.stringify(c).slice(0, 400))];

@@ -2,7 +2,7 @@
 
 const words = {
   zh: {
-    title: '企业微信沙箱', fake: '模拟环境，不连接企业微信', skip: '跳到手机画面', members: '成员', tryIt: '发一条试试',
+    title: '企业微信沙箱', fake: '模拟环境，不连接企业微信', skip: '跳到手机画面', members: '成员', groups: '群', people: '{0} 人', robot: '群机器人', emptyGroup: '点右侧的样例，或在终端运行下面的命令，群里的消息会立刻出现在这里。', tryIt: '发一条试试',
     access: '接入参数', faults: '故障开关', faultsHint: '打开后，对发送接口立即生效。', ledger: '台账',
     colTime: '时间', colCall: '调用', colTo: '接收者', colResult: '结果', live: '实时', lost: '连接中断，正在重连…',
     themeAuto: '跟随系统', themeLight: '浅色', themeDark: '深色', langName: 'English',
@@ -15,10 +15,10 @@ const words = {
     faultOther: '其他故障：{0}', expire: '作废全部令牌', expired: '已作废 {0} 个令牌', plusMinute: '时钟 +1 分钟', plusHour: '时钟 +1 小时', reset: '清空沙箱', resetDone: '已清空',
     taken: '已收', delivered: '送达', dropped: '静默丢弃', duplicates: '重复', gettoken: '取令牌', refused: '拒绝', noCalls: '还没有调用', duplicate: '重复，未送达', unread: '有新消息',
     droppedN: '丢弃 {0}', sent: '已发送给 {0}：errcode {1} {2}', failed: '发送没有完成：{0}',
-    s_text: '文本', s_textcard: '文本卡片', s_markdown: 'Markdown', s_news: '图文', s_image: '图片', s_file: '文件', s_template_card: '模板卡片', k_voice: '语音', k_video: '视频', k_mpnews: '图文 mpnews', k_miniprogram_notice: '小程序通知',
+    s_text: '文本', s_textcard: '文本卡片', s_markdown: 'Markdown', s_news: '图文', s_image: '图片', s_file: '文件', s_template_card: '模板卡片', k_markdown_v2: 'Markdown v2', k_voice: '语音', k_video: '视频', k_mpnews: '图文 mpnews', k_miniprogram_notice: '小程序通知',
   },
   en: {
-    title: 'WeCom sandbox', fake: 'A simulation, not connected to WeCom', skip: 'Skip to the phone', members: 'Members', tryIt: 'Send a sample',
+    title: 'WeCom sandbox', fake: 'A simulation, not connected to WeCom', skip: 'Skip to the phone', members: 'Members', groups: 'Groups', people: '{0} members', robot: 'Group robot', emptyGroup: 'Pick a sample on the right, or run this in a terminal. What is said in the group shows up here at once.', tryIt: 'Send a sample',
     access: 'How to connect', faults: 'Faults', faultsHint: 'A switch acts on the send call at once.', ledger: 'Ledger',
     colTime: 'Time', colCall: 'Call', colTo: 'To', colResult: 'Result', live: 'Live', lost: 'Connection lost, retrying…',
     themeAuto: 'System theme', themeLight: 'Light', themeDark: 'Dark', langName: '中文',
@@ -31,7 +31,7 @@ const words = {
     faultOther: 'Other fault: {0}', expire: 'Expire all tokens', expired: '{0} token(s) expired', plusMinute: 'Clock +1 min', plusHour: 'Clock +1 h', reset: 'Reset', resetDone: 'Reset done',
     taken: 'Taken', delivered: 'Delivered', dropped: 'Dropped', duplicates: 'Duplicates', gettoken: 'gettoken', refused: 'Refused', noCalls: 'No calls yet', duplicate: 'duplicate, not delivered', unread: 'new message',
     droppedN: '{0} dropped', sent: 'Sent to {0}: errcode {1} {2}', failed: 'The send did not finish: {0}',
-    s_text: 'Text', s_textcard: 'Text card', s_markdown: 'Markdown', s_news: 'News', s_image: 'Image', s_file: 'File', s_template_card: 'Template card', k_voice: 'Voice', k_video: 'Video', k_mpnews: 'News (mpnews)', k_miniprogram_notice: 'Mini program',
+    s_text: 'Text', s_textcard: 'Text card', s_markdown: 'Markdown', s_news: 'News', s_image: 'Image', s_file: 'File', s_template_card: 'Template card', k_markdown_v2: 'Markdown v2', k_voice: 'Voice', k_video: 'Video', k_mpnews: 'News (mpnews)', k_miniprogram_notice: 'Mini program',
   },
 };
 

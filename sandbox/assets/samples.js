@@ -1,6 +1,13 @@
 // Samples that the page sends through WeCom's own routes, as any program would.
 
-export const samples = ['text', 'textcard', 'markdown', 'news', 'image', 'file', 'template_card'];
+const all = ['text', 'textcard', 'markdown', 'news', 'image', 'file', 'template_card'];
+const ofRobots = ['text', 'markdown', 'news', 'file', 'template_card'];
+
+// samples lists what can be tried on a member, "robot:NAME" or "chat:ID".
+export function samples(who) {
+  if (who.startsWith('robot:')) return ofRobots;
+  return who.startsWith('chat:') ? all.filter((kind) => kind !== 'template_card') : all;
+}
 
 const zh = {
   text: '货物延迟通知\n单号 SF-20261124 预计晚到 2 小时。\n<a href="https://example.com/track/1">查看物流</a>',
@@ -49,21 +56,33 @@ function painting(kind) {
 async function call(path, init) {
   const res = await fetch(path, init);
   const a = await res.json();
-  if (a.errcode && !path.startsWith('/cgi-bin/message/send')) throw new Error(`${a.errcode} ${a.errmsg}`);
+  if (a.errcode && !/^\/cgi-bin\/\w+\/send\?/.test(path)) throw new Error(`${a.errcode} ${a.errmsg}`);
   return a;
 }
 
 async function upload(token, path, blob, name) {
   const form = new FormData();
   form.append('media', blob, name);
-  return call(`${path}access_token=${encodeURIComponent(token)}`, { method: 'POST', body: form });
+  return call(`${path}${token}`, { method: 'POST', body: form });
 }
 
-// trySample sends one message to user and returns WeCom's answer.
-export async function trySample(kind, info, user, lang) {
+// address says where a message to who goes and what names the receiver in it.
+export function address(info, who) {
+  const colon = who.indexOf(':');
+  const name = who.slice(colon + 1);
+  if (who.startsWith('robot:')) return { path: 'webhook/send', to: {}, key: info.robots.find((r) => r.name === name)?.key || '' };
+  if (who.startsWith('chat:')) return { path: 'appchat/send', to: { chatid: name } };
+  return { path: 'message/send', to: { touser: who, agentid: info.apps[0]?.agentid } };
+}
+
+// trySample sends one message to who and returns WeCom's answer.
+export async function trySample(kind, info, who, lang) {
   const app = info.apps[0];
   const w = lang === 'zh' ? zh : en;
-  const { access_token: token } = await call(`/cgi-bin/gettoken?corpid=${encodeURIComponent(info.corpid)}&corpsecret=${encodeURIComponent(app.secret)}`);
+  const { path, to, key } = address(info, who);
+  const { access_token } = await call(`/cgi-bin/gettoken?corpid=${encodeURIComponent(info.corpid)}&corpsecret=${encodeURIComponent(app.secret)}`);
+  const token = `access_token=${encodeURIComponent(access_token)}`;
+  const own = key === undefined ? token : `key=${encodeURIComponent(key)}`;
   const url = 'https://example.com/';
   let content;
   if (kind === 'text') content = { content: w.text };
@@ -76,8 +95,14 @@ export async function trySample(kind, info, user, lang) {
     const { media_id } = await upload(token, '/cgi-bin/media/upload?type=image&', await painting('image/jpeg'), 'geese.jpg');
     content = { media_id };
   } else if (kind === 'file') {
-    const { media_id } = await upload(token, '/cgi-bin/media/upload?type=file&', new Blob(['sku,count\nA-1,12\nB-7,3\n']), w.file);
+    const { media_id } = await upload(own, key === undefined ? '/cgi-bin/media/upload?type=file&' : '/cgi-bin/webhook/upload_media?type=file&', new Blob(['sku,count\nA-1,12\nB-7,3\n']), w.file);
     content = { media_id };
+  } else if (key !== undefined) {
+    const a = w.approve;
+    content = {
+      card_type: 'text_notice', source: { desc: a.src, desc_color: 1 }, main_title: { title: a.title, desc: a.desc },
+      horizontal_content_list: [{ keyname: a.env, value: 'prod' }, { keyname: a.by, value: a.who }], card_action: { type: 1, url },
+    };
   } else {
     const a = w.approve;
     content = {
@@ -87,8 +112,8 @@ export async function trySample(kind, info, user, lang) {
       button_list: [{ text: a.ok, style: 1, key: 'ok' }, { text: a.no, style: 3, key: 'no' }],
     };
   }
-  return call(`/cgi-bin/message/send?access_token=${encodeURIComponent(token)}`, {
+  return call(`/cgi-bin/${path}?${own}`, {
     method: 'POST', headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ touser: user, msgtype: kind, agentid: app.agentid, [kind]: content }),
+    body: JSON.stringify({ ...to, msgtype: kind, [kind]: content }),
   });
 }
