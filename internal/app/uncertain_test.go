@@ -18,7 +18,8 @@ func TestOnUncertain(t *testing.T) {
 	t.Parallel()
 	lost := func(n int) sandbox.Fault { return sandbox.Fault{Drop: sandbox.Reset, When: sandbox.After, Next: n} }
 	quota := func(n int) sandbox.Fault { return sandbox.Fault{Errcode: 45009, Next: n} }
-	const ok, ambiguous, limited = "ok", "ambiguous", "quota"
+	busy := func(n int) sandbox.Fault { return sandbox.Fault{Errcode: -1, Next: n} }
+	const ok, ambiguous, transient, limited = "ok", "ambiguous", "transient", "quota"
 	const sent, queued, uncertain = domain.StateSent, domain.StateQueued, domain.StateUncertain
 	type end struct {
 		classes []string
@@ -48,11 +49,16 @@ func TestOnUncertain(t *testing.T) {
 			dropped:  &end{[]string{ambiguous, ambiguous, ambiguous, ambiguous}, uncertain, 1},
 		},
 		{name: "drop, all repeats lost", policy: "drop", faults: []sandbox.Fault{lost(4)}, want: end{[]string{ambiguous, ambiguous, ambiguous, ambiguous}, uncertain, 1}},
+		{name: "hold inside, after refusals", policy: "hold", faults: []sandbox.Fault{busy(3), lost(3)}, want: end{[]string{transient, transient, transient, ambiguous, ambiguous, ambiguous, ok}, sent, 1}},
 		{name: "retry goes on", policy: "retry", faults: []sandbox.Fault{lost(6)}, want: end{[]string{ambiguous, ambiguous, ambiguous, ambiguous, ambiguous, ambiguous, ok}, sent, 1}},
 
 		// Without a window the policy decides at once.
 		{name: "retry outside", policy: "retry", window: "0s", faults: []sandbox.Fault{lost(1)}, want: end{[]string{ambiguous, ok}, sent, 2}},
 		{name: "retry outside, all answers lost", policy: "retry", window: "0s", faults: []sandbox.Fault{lost(1000)}, want: end{slices.Repeat([]string{ambiguous}, 9), uncertain, 9}},
+		{
+			name: "retry outside, after refusals and among them", policy: "retry", window: "0s", faults: []sandbox.Fault{busy(9), lost(1), busy(1), lost(1000)},
+			want: end{slices.Concat(slices.Repeat([]string{transient}, 9), []string{ambiguous, transient}, slices.Repeat([]string{ambiguous}, 8)), uncertain, 9},
+		},
 		{
 			name: "hold outside", policy: "hold", window: "0s", faults: []sandbox.Fault{lost(1)}, held: true,
 			want:     end{[]string{ambiguous}, queued, 1},

@@ -118,7 +118,7 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 			retry(domain.WaitWeComLimit, now.Add(jitter(time.Second)), false)
 			return lane.Control{Narrow: true}
 		}
-		retry(domain.WaitBackoff, now.Add(step(transientSteps, d.Attempts)), true)
+		retry(domain.WaitBackoff, now.Add(step(transientSteps, d.Attempts-d.Doubts)), true)
 		return unclear(p, d, now)
 	case wecom.ClassQuota:
 		until := quotaPause(p.overQuota(d.StartedAt, now), now)

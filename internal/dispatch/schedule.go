@@ -38,16 +38,16 @@ func jitter(d time.Duration) time.Duration {
 // Inside the duplicate window the same bytes are repeated; outside it, or
 // without the check, the scene's policy decides.
 func afterAmbiguous(d *domain.Delivery, now time.Time) (next domain.State, reason domain.WaitReason, due time.Time) {
-	attempts := d.Attempts + 1 // this one included
-	due = now.Add(step(ambiguousSteps, attempts-1))
+	doubts := d.Doubts + 1 // this one included; what WeCom refused beside them has steps of its own
+	due = now.Add(step(ambiguousSteps, doubts-1))
 	retry := d.OnUncertain == "" || d.OnUncertain == "retry"
 	if retry && !covered(d, due) {
-		if due = openRepeat(d, attempts, now); due.IsZero() {
+		if due = openRepeat(d, doubts, now); due.IsZero() {
 			return domain.StateUncertain, domain.WaitNone, due
 		}
 	}
 	switch {
-	case retry, attempts <= safeRepeats && covered(d, due):
+	case retry, doubts <= safeRepeats && covered(d, due):
 		return domain.StateQueued, domain.WaitBackoff, due
 	case d.OnUncertain == "hold":
 		return domain.StateQueued, domain.WaitHeld, d.ExpiresAt
@@ -57,15 +57,12 @@ func afterAmbiguous(d *domain.Delivery, now time.Time) (next domain.State, reaso
 }
 
 // openRepeat is when to repeat what WeCom would not suppress; zero for no more.
-func openRepeat(d *domain.Delivery, attempts int, now time.Time) time.Time {
+func openRepeat(d *domain.Delivery, doubts int, now time.Time) time.Time {
 	if d.DupInterval <= 0 { // it never was covered
-		if !d.InDoubt() {
-			attempts = 1 // those before were refused
-		}
-		if attempts > len(openSteps) {
+		if doubts > len(openSteps) {
 			return time.Time{}
 		}
-		return now.Add(step(openSteps, attempts-1))
+		return now.Add(step(openSteps, doubts-1))
 	}
 	open := now.Sub(d.DupUntil)
 	if open >= openFor {

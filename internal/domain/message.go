@@ -57,6 +57,7 @@ type Delivery struct {
 	Recipients  int
 	Tries       int       // calls made, all of them; the number of the last attempt
 	Attempts    int       // calls that count against the retry schedule
+	Doubts      int       // of them those that WeCom may have taken: FailedAmbiguous
 	FailedClass string    // class of the last attempt, or what an earlier one left open; see InDoubt
 	Owner       string    // node that holds it while sending
 	Fence       int64     // fence of the lane lease under which it was claimed

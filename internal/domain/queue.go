@@ -59,6 +59,9 @@ type Result struct {
 	NextTry    time.Time   // what that says of the next attempt; zero: nobody knows when it comes, or none does
 }
 
+// InDoubt reports whether WeCom may have taken that attempt.
+func (r *Result) InDoubt() bool { return r.Attempt.Class == FailedAmbiguous }
+
 // Deferral moves an open delivery's due time without an attempt.
 type Deferral struct {
 	DeliveryID string

@@ -93,6 +93,9 @@ func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 	if r.Counted {
 		d.Attempts++
 	}
+	if r.InDoubt() {
+		d.Doubts++
+	}
 	l.later.add(*d)
 }
 

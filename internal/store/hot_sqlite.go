@@ -176,7 +176,7 @@ func (b *sqliteBatch) claim(ctx context.Context, o *op) error {
 
 const (
 	finishDelivery = `UPDATE deliveries SET state = ?, wait_reason = ?, due_at = coalesce(?, due_at), finished_at = ?,
-		attempts = attempts + ?, failed_class = ?, errcode = ?, owner = ''
+		attempts = attempts + ?, doubts = doubts + ?, failed_class = ?, errcode = ?, owner = ''
 		WHERE id = ? AND state = 'sending' AND fence = ? AND tries = ?`
 	insertAttempt = `INSERT OR IGNORE INTO attempts (message_id, delivery_id, n, fence, lane, node, started_at, duration, class, http_status,
 		errcode, errmsg, msgid, response_code, stale) VALUES `
@@ -209,7 +209,7 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 		r := &o.results[i]
 		a := &r.Attempt
 		n, err := b.q.exec(ctx, finishDelivery, string(r.Next), string(r.WaitReason), nextDue(r), finished(r.Next, r.At, r.At),
-			boolInt(r.Counted), failedClass(r), a.Errcode, a.DeliveryID, a.Fence, a.N)
+			boolInt(r.Counted), boolInt(r.InDoubt()), failedClass(r), a.Errcode, a.DeliveryID, a.Fence, a.N)
 		if err != nil {
 			return err
 		}

@@ -32,9 +32,9 @@ const (
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'`
 	// A message of one delivery ends with it.
 	pgFinish = `WITH done AS (UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
-		attempts = d.attempts + u.counted, failed_class = u.class, errcode = u.errcode, owner = ''
-		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[],
-			$10::bigint[]) AS u (id, state, reason, due, done, counted, class, errcode, fence, n)
+		attempts = d.attempts + u.counted, doubts = d.doubts + u.doubt, failed_class = u.class, errcode = u.errcode, owner = ''
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
+			$10::bigint[], $11::bigint[]) AS u (id, state, reason, due, done, counted, doubt, class, errcode, fence, n)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state NOT IN ('queued', 'scheduled')
 		AND d.fence = u.fence AND d.tries = u.n RETURNING d.id, d.message_id, d.state, d.finished_at),
 		ended AS (UPDATE messages m SET state = done.state, finished_at = done.finished_at FROM done
@@ -138,7 +138,7 @@ func (u *updates) addResults(o *op) {
 		u.resultPlaces[r.Attempt.DeliveryID] = place{o, i}
 		u.order = append(u.order, place{o, i})
 		u.results.row(r.Attempt.DeliveryID, string(r.Next), string(r.WaitReason), nullable[int64](nextDue(r)),
-			nullable[int64](finished(r.Next, r.At, r.At)), boolInt(r.Counted), failedClass(r), r.Attempt.Errcode, r.Attempt.Fence, r.Attempt.N)
+			nullable[int64](finished(r.Next, r.At, r.At)), boolInt(r.Counted), boolInt(r.InDoubt()), failedClass(r), r.Attempt.Errcode, r.Attempt.Fence, r.Attempt.N)
 	}
 }
 

@@ -65,6 +65,7 @@ CREATE TABLE deliveries (
     recipients   BIGINT NOT NULL,
     tries        BIGINT NOT NULL,
     attempts     BIGINT NOT NULL,
+    doubts       BIGINT NOT NULL DEFAULT 0, -- of attempts, those that WeCom may have taken
     failed_class TEXT COLLATE "C" NOT NULL,
     errcode      BIGINT NOT NULL DEFAULT 0,
     reason       TEXT COLLATE "C" NOT NULL DEFAULT '',

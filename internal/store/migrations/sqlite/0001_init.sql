@@ -66,6 +66,7 @@ CREATE TABLE deliveries (
     recipients   INTEGER NOT NULL,
     tries        INTEGER NOT NULL,
     attempts     INTEGER NOT NULL,
+    doubts       INTEGER NOT NULL DEFAULT 0, -- of attempts, those that WeCom may have taken
     failed_class TEXT NOT NULL,
     errcode      INTEGER NOT NULL DEFAULT 0,
     reason       TEXT NOT NULL DEFAULT '',
