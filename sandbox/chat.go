@@ -114,7 +114,6 @@ func (s *Server) findChat(app App, id string) (*Chat, *refusal) {
 func (s *Server) chatSend(c *call) response {
 	now := s.Now()
 	e := &c.env
-	c.to = e.chatID
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	app, no := s.authorize(c, now)
@@ -210,7 +209,7 @@ func (s *Server) changeChat(change func(app App, b chatBody, now time.Time) (any
 		}
 		var b chatBody
 		warn := read(c.body, &b)
-		c.to = b.ID
+		c.group = b.ID
 		var answer any
 		if no == nil {
 			answer, no = change(app, b, now)

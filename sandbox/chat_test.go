@@ -209,7 +209,8 @@ func TestChatPersonTimes(t *testing.T) {
 func TestChatFaults(t *testing.T) {
 	r := newRig(t, sandbox.Options{Chats: []sandbox.Chat{onCall}})
 	require.NoError(t, r.sim.SetFaults(
-		sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpChatGet}, Errcode: 45009},
+		sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpChatGet, Group: "C1"}, Errcode: 45009},
+		sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpChatSend, Group: "C2"}, Errcode: -1},
 		sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpChatSend, Kind: "text"}, Errcode: -1, When: sandbox.After, Next: 1}))
 	a, _ := r.chat("C1")
 	require.Equal(t, 45009, a.Errcode)

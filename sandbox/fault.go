@@ -14,6 +14,8 @@ type Match struct {
 	Op string `json:"op,omitempty"`
 	// User is a userid in touser, compared without regard to case.
 	User string `json:"user,omitempty"`
+	// Group is the name of a robot or the id of a group chat.
+	Group string `json:"group,omitempty"`
 	// Kind is a msgtype, or the type of a media upload.
 	Kind string `json:"kind,omitempty"`
 }
@@ -293,6 +295,9 @@ func (s *Server) pickFault(c *call) struck {
 
 func (m Match) matches(c *call) bool {
 	if m.Op != "" && m.Op != c.op {
+		return false
+	}
+	if m.Group != "" && m.Group != c.group {
 		return false
 	}
 	if m.Kind != "" && m.Kind != c.kind {

@@ -215,7 +215,7 @@ func (s *Server) Calls() []Call {
 
 // logCall counts a call and its errcode, if the caller is told one.
 func (s *Server) logCall(c *call, errcode int, told bool) {
-	to := orText(c.to, strings.TrimSpace(c.env.ToUser+" "+c.env.ToParty+" "+c.env.ToTag))
+	to := orText(c.group, strings.TrimSpace(c.env.ToUser+" "+c.env.ToParty+" "+c.env.ToTag))
 	if len(to) > 120 {
 		to = strings.ToValidUTF8(to[:120], "") + "…"
 	}

@@ -86,9 +86,8 @@ func (s *Server) robotSend(c *call) response {
 	case robot == nil:
 		no = refuse(codeRobotGone)
 	case robot.Disabled:
-		c.to, no = robot.Name, refuseText(codeRobotDisabled, "robot disabled")
+		no = refuseText(codeRobotDisabled, "robot disabled")
 	default:
-		c.to = robot.Name
 		no = s.checkRobotBlock(robot.Key, now)
 	}
 	if no == nil {
@@ -115,13 +114,10 @@ func (s *Server) robotUpload(c *call) response {
 	now := s.Now()
 	key := c.r.URL.Query().Get("key")
 	s.mu.Lock()
-	robot := s.robot(key)
-	if robot != nil {
-		c.to = robot.Name
-	}
+	known := s.robot(key) != nil
 	s.mu.Unlock()
 	switch {
-	case robot == nil:
+	case !known:
 		return s.refused(refuseText(codeInvalidParam, "invalid param 'key'"), c.ip, false)
 	case c.r.Method != http.MethodPost:
 		return s.refused(refuse(codeInvalidParam), c.ip, false)
@@ -165,7 +161,7 @@ func checkLength(kind, text string, most int) *refusal {
 	switch {
 	case text == "":
 		return refuse(codeEmptyContent)
-	case len(text) > most:
+	case most >= 0 && len(text) > most:
 		return refuseText(codeInvalidParam, "%s.content exceed max length %d. invalid Request Parameter", kind, most)
 	}
 	return nil

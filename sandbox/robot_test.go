@@ -5,9 +5,11 @@ import (
 	"crypto/md5" //nolint:gosec // WeCom asks for it
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hongyan/sandbox"
+	"hongyan/wecom"
 )
 
 func (r *rig) call(path, body string) answer {
@@ -183,9 +186,16 @@ func TestRobotFaults(t *testing.T) {
 	require.Equal(t, 93008, r.robot(said("text", `{"content":"x"}`)).Errcode)
 	require.Zero(t, r.robot(said("markdown", `{"content":"x"}`)).Errcode)
 	require.Zero(t, r.send(text("zhangsan", "x")).Errcode)
+	require.Equal(t, "运维群", r.sim.Calls()[0].To, "also of what a fault stopped")
 	up := "/cgi-bin/webhook/upload_media?key=" + sandbox.DevRobotKey
 	require.Equal(t, -1, r.upload(up+"&type=voice&", "media", "a.amr", []byte("#!AMR\n1234")).Errcode)
 	require.Zero(t, r.upload(up+"&type=file&", "media", "a.amr", []byte("#!AMR\n1234")).Errcode)
+
+	two := newRig(t, sandbox.Options{Robots: []sandbox.Robot{{Key: "a"}, {Key: "b"}}, RobotTextBytes: -1})
+	require.NoError(t, two.sim.SetFaults(sandbox.Fault{Match: sandbox.Match{Group: "robot-2"}, Errcode: 93001}))
+	require.Zero(t, two.call("webhook/send?key=a", said("text", `{"content":"`+strings.Repeat("x", 9000)+`"}`)).Errcode)
+	require.Equal(t, 93001, two.call("webhook/send?key=b", said("text", `{"content":"x"}`)).Errcode)
+	require.Zero(t, two.send(text("zhangsan", "x")).Errcode)
 }
 
 func TestRobotControl(t *testing.T) {
@@ -225,4 +235,59 @@ func TestRobotControl(t *testing.T) {
 	}
 	require.Contains(t, seen.String(), `"groups":[{"key":"robot:运维群","name":"运维群"},{"key":"robot:新群","name":"新群"}]`)
 	require.NotContains(t, seen.String(), `"robot":"运维群"`, "another group")
+}
+
+func FuzzRobotSend(f *testing.F) {
+	for _, seed := range []string{
+		said("text", `{"content":"x","mentioned_list":[1]}`), said("image", picture(png)), said("news", `{"articles":[{}]}`), `{"msgtype":"image","image":7}`,
+		said("template_card", `{"card_type":"news_notice","card_image":1}`), said("file", `{"media_id":"x"}`), "\xff",
+	} {
+		f.Add([]byte(seed))
+	}
+	sim := sandbox.New(sandbox.Options{Seed: 1, RobotPerMinute: -1})
+	defer sim.Close()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := sim.Counts().Taken
+		w := httptest.NewRecorder()
+		sim.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/cgi-bin/webhook/send?key="+sandbox.DevRobotKey, bytes.NewReader(body)))
+		require.Equal(t, http.StatusOK, w.Code)
+		var a answer
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &a), "answer %s", w.Body)
+		require.Equal(t, a.Errcode == 0, sim.Counts().Taken == before+1)
+	})
+}
+
+// What the client says of groups and what the sandbox answers fit together.
+func TestClientAndGroups(t *testing.T) {
+	r := newRig(t, sandbox.Options{Chats: []sandbox.Chat{onCall}})
+	c, err := wecom.NewClient(wecom.Options{BaseURL: r.url})
+	require.NoError(t, err)
+	defer c.CloseIdleConnections()
+	contents := map[wecom.Kind]string{
+		wecom.KindText: `{"content":"x"}`, wecom.KindMarkdown: `{"content":"x"}`, wecom.KindMarkdownV2: `{"content":"x"}`, wecom.KindImage: picture(png),
+		wecom.KindNews:         `{"articles":[{"title":"t","url":"https://e.example"}]}`,
+		wecom.KindTemplateCard: `{"card_type":"text_notice","main_title":{"title":"t"},"card_action":{"type":1,"url":"https://e.example"}}`,
+	}
+	for kind, data := range map[wecom.Kind]string{wecom.KindFile: "anything", wecom.KindVoice: "#!AMR\n1234"} {
+		up, err := c.UploadToRobot(t.Context(), sandbox.DevRobotKey, string(kind), "a", []byte(data))
+		require.NoError(t, err)
+		contents[kind] = fmt.Sprintf(`{"media_id":%q}`, up.MediaID)
+	}
+	for _, kind := range wecom.RobotKinds() {
+		require.Empty(t, wecom.ValidateRobot(kind, []byte(contents[kind])), kind)
+		_, err := c.SendToRobot(t.Context(), sandbox.DevRobotKey, []byte(said(string(kind), contents[kind])))
+		require.NoError(t, err, kind)
+	}
+	_, err = c.SendToRobot(t.Context(), "no-such-key", []byte(said("text", `{"content":"x"}`)))
+	require.ErrorContains(t, err, "errcode 93000, config")
+	_, err = c.UploadToRobot(t.Context(), "no-such-key", "file", "a", []byte("anything"))
+	require.ErrorContains(t, err, "errcode 40058, config")
+
+	chat, err := c.Chat(t.Context(), r.token(), "C1")
+	require.NoError(t, err)
+	require.Equal(t, wecom.GroupChat{ID: "C1", Name: "值班", Owner: "lisi", Users: onCall.Users}, chat)
+	_, err = c.SendToChat(t.Context(), r.token(), []byte(toChat("C1", "x")))
+	require.NoError(t, err)
+	_, err = c.SendToChat(t.Context(), r.token(), []byte(toChat("C2", "x")))
+	require.ErrorContains(t, err, "errcode 86003, state")
 }

@@ -212,7 +212,7 @@ type call struct {
 	landed func() // ends that, before the caller can know of the answer
 	body   []byte
 	env    envelope // of messages
-	to     string   // the robot's name or the chat
+	group  string   // the robot's name or the chat's id
 	tooBig bool
 
 	agent     int64 // known once authorized
@@ -246,6 +246,7 @@ func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc 
 		case OpUpload, OpRobotUpload:
 			c.kind = r.URL.Query().Get("type")
 		}
+		c.group = s.groupOf(c)
 		f := s.pickFault(c)
 		c.fault = f.label
 		s.pause(s.opt.Latency + f.before)
@@ -270,6 +271,25 @@ func (s *Server) wecom(op string, handle func(*call) response) http.HandlerFunc 
 		c.landed()
 		res.write(w)
 	}
+}
+
+// groupOf says which group a call is about, if any: the robot's name or the
+// chat's id.
+func (s *Server) groupOf(c *call) string {
+	q := c.r.URL.Query()
+	switch c.op {
+	case OpRobotSend, OpRobotUpload:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if r := s.robot(q.Get("key")); r != nil {
+			return r.Name
+		}
+	case OpChatSend:
+		return c.env.chatID
+	case OpChatGet:
+		return q.Get("chatid")
+	}
+	return ""
 }
 
 // pause waits for d, or for Close.

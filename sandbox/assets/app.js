@@ -121,7 +121,7 @@ function drawSamples() {
     const note = $('tried');
     try {
       const a = await trySample(kind, page.info, page.who, language());
-      note.textContent = t('sent', page.who, a.errcode, a.errcode ? a.errmsg.split(',')[0] : '');
+      note.textContent = t('sent', ourGroup()?.name || page.who, a.errcode, a.errcode ? a.errmsg.split(',')[0] : '');
     } catch (err) {
       note.textContent = t('failed', err.message);
     }
