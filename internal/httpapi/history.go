@@ -15,7 +15,7 @@ func listMessages(s *Server, w http.ResponseWriter, r *request) error {
 		State: domain.State(q.text("state")), Scene: q.text("scene"), App: q.text("app"), User: q.text("user"),
 		Reference: q.text("reference"), Source: q.text("source"), Merged: q.text("merged_into"), Errcode: q.integer("errcode"),
 		Since: q.time("since"), Until: q.time("until"), Query: q.text("q"),
-		Scenes: r.caller.Scenes, Apps: r.caller.Apps, Limit: q.limit(), Cursor: q.text("cursor"),
+		Scenes: r.caller.Scenes, Apps: r.caller.Apps, Limit: q.limit(), Cursor: q.after("messages"),
 	}
 	if f.State != "" && !f.State.Valid() {
 		names := make([]string, 0, len(domain.States()))
@@ -43,7 +43,7 @@ func listMessages(s *Server, w http.ResponseWriter, r *request) error {
 	for _, v := range p.Items {
 		items = append(items, s.messageLine(v))
 	}
-	return reply(w, http.StatusOK, page(items, p.NextCursor))
+	return reply(w, http.StatusOK, page(items, mark("messages", p.NextCursor)))
 }
 
 // visible finds the message in the path, or says that it does not exist when
@@ -73,7 +73,7 @@ func getMessage(s *Server, w http.ResponseWriter, r *request) error {
 
 func listRecipients(s *Server, w http.ResponseWriter, r *request) error {
 	q := &r.query
-	limit, cursor := q.limit(), q.text("cursor")
+	limit, cursor := q.limit(), q.after("recipients")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -89,12 +89,12 @@ func listRecipients(s *Server, w http.ResponseWriter, r *request) error {
 	for _, row := range rows {
 		items = append(items, recipientView(row))
 	}
-	return reply(w, http.StatusOK, page(items, next))
+	return reply(w, http.StatusOK, page(items, mark("recipients", next)))
 }
 
 func listEvents(s *Server, w http.ResponseWriter, r *request) error {
 	q := &r.query
-	limit, after := q.limitOr(all), q.after("events")
+	limit, after := q.limitOr(all), q.afterNumber("events")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -107,9 +107,8 @@ func listEvents(s *Server, w http.ResponseWriter, r *request) error {
 		return err
 	}
 	items, next := make([]Event, 0, min(limit, len(events))), ""
-	from, _ := strconv.ParseInt(after, 10, 64) // empty: 0
 	for _, e := range events {
-		if e.Seq <= from {
+		if e.Seq <= after {
 			continue
 		}
 		if len(items) == limit {

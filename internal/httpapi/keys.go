@@ -98,7 +98,7 @@ func createKey(s *Server, w http.ResponseWriter, r *request) error {
 
 func listKeys(s *Server, w http.ResponseWriter, r *request) error {
 	q := &r.query
-	limit, after := q.limit(), q.text("cursor")
+	limit, after := q.limit(), q.after("keys")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -107,21 +107,15 @@ func listKeys(s *Server, w http.ResponseWriter, r *request) error {
 		return err
 	}
 	items, next := []Key{}, ""
-	skip := after != ""
 	for _, k := range all {
-		if skip {
-			skip = k.ID != after
+		if k.ID <= after {
 			continue
 		}
 		if len(items) == limit {
-			next = items[limit-1].ID
+			next = mark("keys", items[limit-1].ID)
 			break
 		}
 		items = append(items, keyView(k))
-	}
-	if skip {
-		q.badCursor()
-		return q.err()
 	}
 	return reply(w, http.StatusOK, page(items, next))
 }

@@ -213,14 +213,13 @@ func getErrcode(_ *Server, w http.ResponseWriter, r *request) error {
 
 func listErrcodes(_ *Server, w http.ResponseWriter, r *request) error {
 	q := &r.query
-	limit, after := q.limit(), q.after("errcodes")
+	limit, after := q.limit(), q.afterNumber("errcodes")
 	if err := q.err(); err != nil {
 		return err
 	}
 	items, next := []Errcode{}, ""
-	from, _ := strconv.Atoi(after) // empty: 0
 	table := wecom.Errcodes()
-	for i := min(max(from, 0), len(table)); i < len(table); i++ {
+	for i := int(min(after, int64(len(table)))); i < len(table); i++ {
 		if len(items) == limit {
 			next = mark("errcodes", strconv.Itoa(i))
 			break

@@ -91,9 +91,13 @@ func (q *query) limitOr(otherwise int) int {
 	return n
 }
 
-// mark makes a cursor behind the last item of a page. It tells its list, so
-// that what is no cursor of ours, or of another list, is known.
+// mark makes a cursor behind the last item of a page, none where there is no
+// last one. It tells its list, so that what is no cursor of ours, or of another
+// list, is known.
 func mark(list, last string) string {
+	if last == "" {
+		return ""
+	}
 	return base64.RawURLEncoding.EncodeToString([]byte(list + " " + last))
 }
 
@@ -110,6 +114,19 @@ func (q *query) after(list string) string {
 		return ""
 	}
 	return last
+}
+
+// afterNumber reads a cursor that mark made of a number; 0 at the beginning.
+func (q *query) afterNumber(list string) int64 {
+	last := q.after(list)
+	if last == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || n < 0 {
+		q.badCursor()
+	}
+	return n
 }
 
 func (q *query) badCursor() {

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -69,25 +70,27 @@ func TestCursors(t *testing.T) {
 	marks := map[string]string{}
 	for _, c := range []struct {
 		path  string
-		pages int // of one item; 0: fewer than two
+		list  string // as its cursors call it
+		pages int    // of one item; 0: fewer than two
 	}{
-		{"/v1/messages", 1},
-		{"/v1/messages/" + m.ID + "/recipients", 1},
-		{"/v1/messages/" + m.ID + "/events", 1},
-		{"/v1/audiences", 3},
-		{"/v1/scenes", 3},
-		{"/v1/scenes/a/versions", 1},
-		{"/v1/apps", 3},
-		{"/v1/keys", 5},
-		{"/v1/lanes", 2},
-		{"/v1/errcodes?limit=200", 0},
+		{"/v1/messages", "messages", 1},
+		{"/v1/messages/" + m.ID + "/recipients", "recipients", 1},
+		{"/v1/messages/" + m.ID + "/events", "events", 1},
+		{"/v1/audiences", "audience", 3},
+		{"/v1/scenes", "scene", 3},
+		{"/v1/scenes/a/versions", "versions", 1},
+		{"/v1/apps", "app", 3},
+		{"/v1/keys", "keys", 5},
+		{"/v1/lanes", "lanes", 2},
+		{"/v1/errcodes?limit=200", "errcodes", 0},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			path, _, _ := strings.Cut(c.path, "?")
-			for _, bad := range []string{"nonsense", "zz", "!", "-1", "0", "bm9uc2Vuc2U"} {
-				if path == "/v1/scenes/a/versions" && (bad == "-1" || bad == "0") {
-					continue // numbers are its cursors
-				}
+			for _, bad := range []string{
+				"nonsense", "zz", "!", "-1", "0", "bm9uc2Vuc2U", m.ID, cursorOf("other", "1"), cursorOf(c.list, ""),
+				cursorOf("messages", "x"), cursorOf("recipients", "x"), cursorOf("events", "x"), cursorOf("events", "-1"), cursorOf("events", "99999999999999999999"),
+				cursorOf("versions", "x"), cursorOf("errcodes", "x"),
+			} {
 				res := a.do("GET", path+"?cursor="+url.QueryEscape(bad), "admin", "")
 				require.Equal(t, 422, res.StatusCode, "%s: %s", bad, res.body)
 				f := res.problem(t).Errors[0]
@@ -95,6 +98,9 @@ func TestCursors(t *testing.T) {
 				require.Equal(t, "cursor", f.Code)
 				require.Empty(t, f.Pointer)
 			}
+			res := a.do("GET", path+"?cursor="+strings.Repeat("a", 501), "admin", "")
+			require.Equal(t, 422, res.StatusCode, res.body)
+			require.Equal(t, "cursor", res.problem(t).Errors[0].Parameter)
 			n, cursor := 0, ""
 			for {
 				res := a.do("GET", path+"?limit=1&cursor="+url.QueryEscape(cursor), "admin", "")
@@ -116,7 +122,17 @@ func TestCursors(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, 422, a.do("GET", "/v1/scenes?cursor="+marks["/v1/audiences"], "read", "").StatusCode, "a cursor of another list")
+	for list, cursor := range marks {
+		for other := range marks {
+			if other != list {
+				require.Equal(t, 422, a.do("GET", other+"?cursor="+cursor, "admin", "").StatusCode, "a cursor of %s for %s", list, other)
+			}
+		}
+	}
+}
+
+func cursorOf(list, last string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + " " + last))
 }
 
 // lanes are two that wait.

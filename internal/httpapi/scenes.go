@@ -116,7 +116,7 @@ func (s *Server) sceneKey(r *request) (string, error) {
 
 func listSceneVersions(s *Server, w http.ResponseWriter, r *request) error {
 	q := &r.query
-	limit, cursor := q.limit(), q.text("cursor")
+	limit, cursor := q.limit(), q.after("versions")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func listSceneVersions(s *Server, w http.ResponseWriter, r *request) error {
 	for _, v := range versions {
 		items = append(items, SceneVersion{Version: v.Version, CreatedAt: timeOrNil(v.CreatedAt), By: v.By, Reason: v.Reason, Live: v.Live})
 	}
-	return reply(w, http.StatusOK, page(items, next))
+	return reply(w, http.StatusOK, page(items, mark("versions", next)))
 }
 
 func getSceneVersion(s *Server, w http.ResponseWriter, r *request) error {

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"strings"
 
 	"hongyan/internal/domain"
@@ -312,7 +310,7 @@ func (s *Store) ListRecipients(ctx context.Context, messageID string, limit int,
 	}
 	if len(page) > limit {
 		page = page[:limit]
-		next = recipientCursor(string(page[limit-1].Kind), keys[limit-1])
+		next = string(page[limit-1].Kind) + " " + keys[limit-1]
 	}
 	return page, next, nil
 }
@@ -336,19 +334,13 @@ func scanRecipient(r rows) (x domain.Recipient, rkey string, err error) {
 	return x, rkey, nil
 }
 
-func recipientCursor(kind, rkey string) string {
-	b, _ := json.Marshal([2]string{kind, rkey}) // text only: cannot fail
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
 func parseRecipientCursor(cursor string) (kind, rkey string, err error) {
 	if cursor == "" {
 		return "", "", nil
 	}
-	var pair [2]string
-	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || json.Unmarshal(b, &pair) != nil || clean(pair[0]+pair[1]) != pair[0]+pair[1] {
+	kind, rkey, ok := strings.Cut(cursor, " ")
+	if !ok || clean(cursor) != cursor {
 		return "", "", badCursor()
 	}
-	return pair[0], pair[1], nil
+	return kind, rkey, nil
 }
