@@ -61,8 +61,10 @@ func (s State) CanBecome(next State) bool { return slices.Contains(transitions[s
 // Combine derives a message's state from the states of its deliveries. While
 // any delivery is open the message is open: sending if one is being sent,
 // else queued if one is queued, else scheduled. When all are final: the common
-// state if they agree, partial if at least one recipient was reached, and
-// otherwise the most alarming one. An empty list is queued.
+// state if they agree; merged if nothing but digests carry what was not sent,
+// since whether WeCom took that is for them to tell; partial if at least one
+// recipient was reached, and otherwise the most alarming one. An empty list is
+// queued.
 func Combine(deliveries []State) State {
 	count := map[State]int{}
 	for _, s := range deliveries {
@@ -78,6 +80,9 @@ func Combine(deliveries []State) State {
 	}
 	if len(count) == 1 {
 		return deliveries[0]
+	}
+	if count[StateSent]+count[StateMerged] == len(deliveries) {
+		return StateMerged
 	}
 	if count[StateSent]+count[StatePartial] > 0 {
 		return StatePartial

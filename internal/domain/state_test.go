@@ -172,10 +172,12 @@ func (w *walk) check(m []*part) {
 		return slices.ContainsFunc(list, func(s domain.State) bool { return slices.Contains(wanted, s) })
 	}
 	reached := any(domain.StateSent, domain.StatePartial)
+	arrives := all(func(s domain.State) bool { return s == domain.StateSent || s == domain.StateMerged }) && any(domain.StateMerged)
 	ok := got.Valid() &&
 		got.Final() == all(domain.State.Final) &&
 		(got == domain.StateSent) == all(func(s domain.State) bool { return s == domain.StateSent }) &&
-		(!got.Final() || (got == domain.StateSent || got == domain.StatePartial) == reached) &&
+		(!got.Final() || (got == domain.StateSent || got == domain.StatePartial) == (reached && !arrives)) &&
+		(!arrives || got == domain.StateMerged) &&
 		(got == domain.StatePartial || slices.Contains(list, got)) &&
 		(got == domain.StateSending) == any(domain.StateSending) &&
 		(got != domain.StateScheduled || !any(domain.StateQueued)) &&

@@ -177,6 +177,13 @@ func conclude(ctx context.Context, q querier, messageID string, at time.Time, da
 	if err != nil || n == 0 {
 		return err
 	}
+	if state == domain.StateMerged { // also when something that was sent ended last
+		var digest string
+		if _, err := queryRow(ctx, q, `SELECT merged_into FROM messages WHERE id = $1`, []any{messageID}, &digest); err != nil {
+			return err
+		}
+		data = mergedData(digest)
+	}
 	q.ended(state)
 	return addEvent(ctx, q, finalEvent(messageID, state, at, data))
 }

@@ -101,7 +101,7 @@ func (s *Store) Merge(ctx context.Context, x domain.Merge) error {
 			return err
 		}
 		for _, id := range messages {
-			if err := conclude(ctx, q, id, x.At, mergedData(sub.Messages[0].ID)); err != nil {
+			if err := conclude(ctx, q, id, x.At, ""); err != nil {
 				return err
 			}
 		}

@@ -158,7 +158,7 @@ func stateParts(st domain.State) []part {
 	parts := []part{inState(st), {table: `messages`, key: `deliveries`, id: `id`, only: `deliveries = 0`, value: int64(0)}}
 	if st == domain.StatePartial { // some were reached: what became of the others?
 		for _, other := range domain.States() {
-			if other.Final() && other != domain.StatePartial && other != domain.StateSent {
+			if other.Final() && other != domain.StatePartial && other != domain.StateSent && other != domain.StateMerged {
 				parts = append(parts, inState(other))
 			}
 		}

@@ -152,6 +152,44 @@ func merge(t *testing.T, open Opener) {
 	require.Equal(t, domain.CodeConflict, domain.CodeOf(s.Merge(ctx, digestOf(fence-1, one.Deliveries[0]))), "an older fence merges nothing")
 }
 
+// mergeSome sends one delivery of a message and merges the other: nothing
+// failed, and nobody can say yet that all of it was sent.
+func mergeSome(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	_, fence := accepted(t, s, "ops", "z")
+	sent := func(d domain.Delivery) {
+		c := ClaimOf(d, "n1", fence)
+		claim(t, s, c)
+		finish(t, s, ResultOf(d, c, domain.StateSent))
+	}
+	for _, sentFirst := range []bool{true, false} {
+		sub := twoGroups()
+		_, err := s.Accept(ctx, sub)
+		require.NoError(t, err)
+		id := sub.Messages[0].ID
+		if sentFirst {
+			sent(sub.Deliveries[1])
+		}
+		x := digestOf(fence, sub.Deliveries[0])
+		require.NoError(t, s.Merge(ctx, x))
+		if !sentFirst {
+			sent(sub.Deliveries[1])
+		}
+		v, err := s.FindMessage(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, domain.StateMerged, v.State)
+		require.Equal(t, x.Digest.Messages[0].ID, v.Message.MergedInto)
+		require.Equal(t, domain.RecipientCounts{Total: 2, Accepted: 1, Merged: 1}, v.Counts)
+		evs, err := s.ListEvents(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, "message.merged", evs[len(evs)-1].Type)
+		require.JSONEq(t, `{"merged_into":"`+x.Digest.Messages[0].ID+`"}`, string(evs[len(evs)-1].Data))
+		require.Contains(t, list(t, s, domain.MessageFilter{State: domain.StateMerged}), id)
+		require.NotContains(t, list(t, s, domain.MessageFilter{State: domain.StatePartial}), id)
+	}
+}
+
 func splitDelivery(t *testing.T, open Opener) {
 	ctx := t.Context()
 	s := open(t, "n1")

@@ -29,6 +29,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Drop", drop},
 		{"Hasten", hasten},
 		{"Merge", merge},
+		{"MergeSome", mergeSome},
 		{"PiecesOfAText", piecesOfAText},
 		{"DigestWindows", digestWindows},
 		{"Carried", carried},
