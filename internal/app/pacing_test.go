@@ -214,8 +214,21 @@ func TestLanesShowWhoWaits(t *testing.T) {
 		require.Nil(t, l["paused_until"], "until somebody resumes it")
 		waiting := w.must("POST", "/v1/messages", text("x", "", "load-2")).str("id")
 		eventually(t, "it says what it waits for", func() bool { return w.message(waiting).str("wait_reason") == "app_paused" })
+		soon := text("y", "", "load-3")
+		soon["send_at"] = time.Now().Add(time.Second).Format(time.RFC3339Nano)
+		overdue := w.must("POST", "/v1/messages", soon).str("id")
+		listed := func(state string) bool {
+			page := w.must("GET", "/v1/messages?user=load-3&state="+state, nil)
+			items := page.body["items"].([]any)
+			return len(items) == 1 && items[0].(obj)["id"] == overdue && items[0].(obj)["state"] == state
+		}
+		eventually(t, "its time comes", func() bool { return w.message(overdue).str("state") == "queued" })
+		require.Equal(t, "app_paused", w.message(overdue).str("wait_reason"))
+		require.True(t, listed("queued"), "the list says the same")
+		require.False(t, listed("scheduled"))
 		w.must("POST", "/v1/apps/ops/resume", nil)
 		w.becomes(waiting, "sent")
+		w.becomes(overdue, "sent")
 		require.Nil(t, lane()["pause_reason"])
 	})
 }

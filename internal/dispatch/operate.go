@@ -258,13 +258,8 @@ func (o *Operator) Explain(v *domain.MessageView) {
 		return
 	}
 	now := time.Now()
-	states := make([]domain.State, len(v.Deliveries))
 	for i := range v.Deliveries {
 		d := &v.Deliveries[i].Delivery
-		if d.State == domain.StateScheduled && !d.DueAt.After(now) { // its time has come, the lane knows what it waits for now
-			d.State = domain.StateQueued
-		}
-		states[i] = d.State
 		if d.State != domain.StateQueued || d.WaitReason == domain.WaitHeld {
 			continue
 		}
@@ -284,7 +279,6 @@ func (o *Operator) Explain(v *domain.MessageView) {
 			}
 		}
 	}
-	v.State = domain.Combine(states)
 	v.WaitReason, v.NextAttemptAt = domain.WaitNone, time.Time{}
 	for _, dv := range v.Deliveries {
 		d := dv.Delivery

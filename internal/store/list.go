@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"hongyan/internal/domain"
 )
@@ -38,7 +39,8 @@ func (s *Store) ListMessages(ctx context.Context, mf domain.MessageFilter) (doma
 	mf.Limit = limit + 1 // shows whether there are more
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
-	messages, err := s.pick(ctx, q, mf)
+	now := time.Now()
+	messages, err := s.pick(ctx, q, mf, now)
 	if err != nil {
 		return domain.MessagePage{}, s.readError("list messages", err)
 	}
@@ -47,7 +49,7 @@ func (s *Store) ListMessages(ctx context.Context, mf domain.MessageFilter) (doma
 		messages = messages[:limit]
 		page.NextCursor = messages[limit-1].ID
 	}
-	if page.Items, err = s.views(ctx, q, messages, listColumns); err != nil {
+	if page.Items, err = s.views(ctx, q, messages, listColumns, now); err != nil {
 		return domain.MessagePage{}, s.readError("list deliveries", err)
 	}
 	return page, nil
@@ -57,15 +59,15 @@ func (s *Store) ListMessages(ctx context.Context, mf domain.MessageFilter) (doma
 // gives a walk through its messages. Nobody knows beforehand which is the
 // shortest, so they take turns with ever longer steps, and the first to fill the
 // page wins.
-func (s *Store) pick(ctx context.Context, q querier, mf domain.MessageFilter) ([]domain.Message, error) {
+func (s *Store) pick(ctx context.Context, q querier, mf domain.MessageFilter, now time.Time) ([]domain.Message, error) {
 	const first, longest = 64, 4096
 	span, err := spanOf(mf)
 	if err != nil {
 		return nil, err
 	}
-	walks := walksOf(mf, span)
+	walks := walksOf(mf, span, now)
 	if len(walks) == 0 {
-		return s.among(ctx, q, mf, mf.Limit, `m.id >= ? AND m.id < ?`, span.from, span.to)
+		return s.among(ctx, q, mf, now, mf.Limit, `m.id >= ? AND m.id < ?`, span.from, span.to)
 	}
 	for n := max(first, mf.Limit); ; n = min(4*n, longest) {
 		for _, w := range walks {
@@ -74,7 +76,7 @@ func (s *Store) pick(ctx context.Context, q querier, mf domain.MessageFilter) ([
 				return nil, err
 			}
 			if len(ids) > 0 {
-				more, err := s.among(ctx, q, mf, mf.Limit-len(w.found), `m.id `+s.engine.inList("?"), listJSON(ids))
+				more, err := s.among(ctx, q, mf, now, mf.Limit-len(w.found), `m.id `+s.engine.inList("?"), listJSON(ids))
 				if err != nil {
 					return nil, err
 				}
@@ -88,18 +90,18 @@ func (s *Store) pick(ctx context.Context, q querier, mf domain.MessageFilter) ([
 }
 
 // among reads the messages among some that fit a filter, newest first.
-func (s *Store) among(ctx context.Context, q querier, mf domain.MessageFilter, limit int, which string, args ...any) ([]domain.Message, error) {
+func (s *Store) among(ctx context.Context, q querier, mf domain.MessageFilter, now time.Time, limit int, which string, args ...any) ([]domain.Message, error) {
 	f := &filter{}
 	for _, v := range args {
 		which = strings.Replace(which, "?", f.arg(v), 1)
 	}
 	f.where = append(f.where, which)
-	s.conditions(f, mf)
+	s.conditions(f, mf, now)
 	return collect(ctx, q, `SELECT `+messageColumns+` FROM messages m WHERE `+strings.Join(f.where, ` AND `)+
 		` ORDER BY m.id DESC LIMIT `+f.arg(limit), f.args, scanMessage)
 }
 
-func (s *Store) conditions(f *filter, mf domain.MessageFilter) {
+func (s *Store) conditions(f *filter, mf domain.MessageFilter, now time.Time) {
 	if !mf.Since.IsZero() {
 		f.add(`m.created_at >= ?`, micros(mf.Since))
 	}
@@ -126,7 +128,7 @@ func (s *Store) conditions(f *filter, mf domain.MessageFilter) {
 		f.add(found(`deliveries d WHERE d.message_id = m.id AND d.merged_into = ? AND d.merged_into <> ''`), clean(mf.Merged))
 	}
 	if mf.State != "" {
-		f.state(mf.State)
+		f.state(mf.State, now)
 	}
 	if mf.Errcode != nil {
 		f.errcode(*mf.Errcode)
@@ -137,20 +139,44 @@ func (s *Store) conditions(f *filter, mf domain.MessageFilter) {
 	}
 }
 
+// A delivery that is scheduled in the database is shown, and found, as queued
+// once its time has come: what it waits for then is no known time any more, but
+// nothing is written while its lane stands still. These two and stateParts are
+// that rule.
+func shown(d *domain.Delivery, now time.Time) domain.State {
+	if d.State == domain.StateScheduled && !d.DueAt.After(now) {
+		return domain.StateQueued
+	}
+	return d.State
+}
+
+func (f *filter) shown(st domain.State, now time.Time) string {
+	has := func(state string) string {
+		return found(`deliveries d WHERE d.message_id = m.id AND d.state = ` + state)
+	}
+	switch st {
+	case domain.StateScheduled:
+		return has(`'scheduled' AND d.due_at > ` + f.arg(micros(now)))
+	case domain.StateQueued:
+		return `(` + has(`'queued'`) + ` OR ` + has(`'scheduled' AND d.due_at <= `+f.arg(micros(now))) + `)`
+	default:
+		return has(`'sending'`)
+	}
+}
+
 // state filters by the state as domain.Combine derives it. Open states follow
 // from the deliveries; the row of an open message is not kept up to date.
-func (f *filter) state(st domain.State) {
+func (f *filter) state(st domain.State, now time.Time) {
 	if st.Final() {
 		f.add(`m.state = ?`, string(st))
 		return
 	}
-	const of = `deliveries d WHERE d.message_id = m.id AND d.state = `
-	has := found(of + `'` + string(st) + `'`) // one of three words
+	has := f.shown(st, now)
 	for _, before := range []domain.State{domain.StateSending, domain.StateQueued} {
 		if st == before {
 			break
 		}
-		has += ` AND NOT ` + found(of+`'`+string(before)+`'`)
+		has += ` AND NOT ` + f.shown(before, now)
 	}
 	f.add(`m.finished_at IS NULL AND (`+has+` OR m.deliveries = 0 AND m.state = ?)`, string(st))
 }

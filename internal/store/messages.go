@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"time"
 
 	"hongyan/internal/domain"
 )
@@ -45,7 +46,7 @@ func (s *Store) FindMessage(ctx context.Context, id string) (domain.MessageView,
 	if len(found) == 0 {
 		return domain.MessageView{}, domain.Errorf(domain.CodeNotFound, "there is no message %s", id)
 	}
-	views, err := s.views(ctx, q, found, deliveryColumns)
+	views, err := s.views(ctx, q, found, deliveryColumns, time.Now())
 	if err != nil {
 		return domain.MessageView{}, s.readError("read the deliveries of a message", err)
 	}
@@ -110,8 +111,8 @@ func (s *Store) attempts(ctx context.Context, q querier, where, id string) ([]do
 // listColumns leaves the bodies out: a page of them may weigh megabytes.
 var listColumns = strings.Replace(deliveryColumns, " body,", " '' AS body,", 1)
 
-// views adds to messages what hangs on them, except attempts.
-func (s *Store) views(ctx context.Context, q querier, messages []domain.Message, columns string) ([]domain.MessageView, error) {
+// views adds to messages what hangs on them as of now, except attempts.
+func (s *Store) views(ctx context.Context, q querier, messages []domain.Message, columns string, now time.Time) ([]domain.MessageView, error) {
 	if len(messages) == 0 {
 		return []domain.MessageView{}, nil
 	}
@@ -131,6 +132,7 @@ func (s *Store) views(ctx context.Context, q querier, messages []domain.Message,
 		return nil, err
 	}
 	for _, d := range deliveries {
+		d.State = shown(&d, now)
 		v := &views[index[d.MessageID]]
 		v.Deliveries = append(v.Deliveries, domain.DeliveryView{Delivery: d})
 	}

@@ -112,7 +112,14 @@ func listFilters() map[string]struct {
 		},
 	}
 	for _, st := range domain.States() {
-		all[string(st)] = want{domain.MessageFilter{State: st}, []string{"deliveries_state", "messages_bare"}}
+		indexes := []string{"messages_bare"}
+		if st != domain.StateScheduled {
+			indexes = append(indexes, "deliveries_state")
+		}
+		if st == domain.StateScheduled || st == domain.StateQueued {
+			indexes = append(indexes, "deliveries_scheduled")
+		}
+		all[string(st)] = want{domain.MessageFilter{State: st}, indexes}
 	}
 	return all
 }
@@ -122,17 +129,17 @@ func statements(t *testing.T, s *Store, mf domain.MessageFilter) []asked {
 	t.Helper()
 	mf.Limit = 51
 	q := &recorder{querier: s.engine.reader()}
-	_, err := s.pick(t.Context(), q, mf)
+	_, err := s.pick(t.Context(), q, mf, time.Now())
 	require.NoError(t, err)
 	// Also what was not asked because another walk won, and what is asked once
 	// there are candidates.
 	over, err := spanOf(mf)
 	require.NoError(t, err)
-	for _, w := range walksOf(mf, over) {
+	for _, w := range walksOf(mf, over, time.Now()) {
 		_, err := w.step(t.Context(), q, 51)
 		require.NoError(t, err)
 	}
-	_, err = s.among(t.Context(), q, mf, 51, `m.id `+s.engine.inList("?"), listJSON([]string{"msg_a", "msg_b"}))
+	_, err = s.among(t.Context(), q, mf, time.Now(), 51, `m.id `+s.engine.inList("?"), listJSON([]string{"msg_a", "msg_b"}))
 	require.NoError(t, err)
 	return q.asked
 }
@@ -238,7 +245,8 @@ func pagesOf(t *testing.T, plan string) (n int) {
 }
 
 // bulk writes n waiting messages of one scene at once, older than anything
-// that an IDs makes.
+// that an IDs makes. Half of them are scheduled, and the time of the first ten
+// has come.
 func bulk(t *testing.T, s *Store, n int) {
 	t.Helper()
 	require.NoError(t, s.do(t.Context(), func(ctx context.Context, q querier) error {
@@ -247,7 +255,8 @@ func bulk(t *testing.T, s *Store, n int) {
 				'{}', '', '', '', 1, 1 FROM generate_series(1, $1) i`,
 			`INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_until, dup_window,
 				on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence, started_at, finished_at, since)
-				SELECT 'dlv_' || lpad(i::text, 26, '0'), 'msg_' || lpad(i::text, 26, '0'), 'app:bulk', 2, 'queued', '', i, 0, '{}', '', -1, 0, 'retry', 'bulk', '', '', 1, 0, 0,
+				SELECT 'dlv_' || lpad(i::text, 26, '0'), 'msg_' || lpad(i::text, 26, '0'), 'app:bulk', 2, CASE WHEN i % 2 = 0 THEN 'queued' ELSE 'scheduled' END, '',
+				CASE WHEN i % 2 = 0 OR i < 20 THEN i ELSE 4000000000000000 END, 0, '{}', '', -1, 0, 'retry', 'bulk', '', '', 1, 0, 0,
 				'', '', 0, 0, NULL, i FROM generate_series(1, $1) i`,
 			`INSERT INTO recipients (message_id, kind, rkey, id, delivery_id) SELECT 'msg_' || lpad(i::text, 26, '0'), 'user', 'u' || i % 1000, 'u' || i % 1000,
 				'dlv_' || lpad(i::text, 26, '0') FROM generate_series(1, $1) i`,

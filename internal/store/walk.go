@@ -17,6 +17,8 @@ const (
 	// maxParts bounds the parts of a walk; a key with more scenes or apps than
 	// that reads the messages of all.
 	maxParts = 32
+	// scheduled is the condition of the index over what is scheduled.
+	scheduled = `finished_at IS NULL AND state <> 'sending' AND state <> 'queued'`
 	// commonSource is the source that has no index: most messages have it.
 	commonSource = "api"
 )
@@ -46,15 +48,20 @@ type part struct {
 	table, key, id string
 	only           string // what the index is limited to, as SQL; may be empty
 	value          any
+	more           string // compares a column of the index with a bound, as SQL; may be empty
+	bound          any
 }
 
 // query walks the part of the index that has the value. Both comparisons are of
 // whole rows and the order names the key too: so no other index can serve, and
 // no planner is tempted to try.
-func (p *part) query(value string) string {
-	only := p.only
-	if only != "" {
-		only = ` AND ` + only
+func (p *part) query(f *filter) string {
+	value, only := f.arg(p.value), ""
+	if p.only != "" {
+		only = ` AND ` + p.only
+	}
+	if p.more != "" {
+		only += ` AND ` + p.more + f.arg(p.bound)
 	}
 	return fmt.Sprintf(`SELECT %[3]s AS id FROM %[1]s WHERE (%[2]s, %[3]s) >= (%[5]s, $1) AND (%[2]s, %[3]s) < (%[5]s, $2)%[4]s
 		ORDER BY %[2]s DESC, %[3]s DESC LIMIT $3`, p.table, p.key, p.id, only, value)
@@ -62,21 +69,25 @@ func (p *part) query(value string) string {
 
 // walk goes through the messages of its parts from the newest on.
 type walk struct {
-	parts []part
 	query string
+	args  []any // of query; the first three are range and length of a step
 	left  span
 	ended bool
 	found []domain.Message // for pick
 }
 
 func newWalk(over span, parts ...part) *walk {
-	w := &walk{parts: parts, left: over, query: parts[0].query("$4")}
+	f := &filter{args: make([]any, 3)}
+	each := make([]string, len(parts))
+	for i := range parts {
+		each[i] = parts[i].query(f)
+	}
+	w := &walk{left: over, query: each[0], args: f.args}
 	if len(parts) == 1 {
 		return w
 	}
-	each := make([]string, len(parts))
-	for i := range parts {
-		each[i] = fmt.Sprintf(`SELECT * FROM (%s) p%d`, parts[i].query(fmt.Sprintf("$%d", i+4)), i)
+	for i := range each {
+		each[i] = fmt.Sprintf(`SELECT * FROM (%s) p%d`, each[i], i)
 	}
 	w.query = `SELECT id FROM (` + strings.Join(each, ` UNION ALL `) + `) parts ORDER BY id DESC LIMIT $3`
 	return w
@@ -84,10 +95,8 @@ func newWalk(over span, parts ...part) *walk {
 
 // step returns the next ids, at most n.
 func (w *walk) step(ctx context.Context, q querier, n int) ([]string, error) {
-	args := []any{w.left.from, w.left.to, n}
-	for i := range w.parts {
-		args = append(args, w.parts[i].value)
-	}
+	args := slices.Clone(w.args)
+	args[0], args[1], args[2] = w.left.from, w.left.to, n
 	ids, err := collect(ctx, q, w.query, args, func(r rows) (id string, err error) {
 		err = r.Scan(&id)
 		return id, err
@@ -102,7 +111,7 @@ func (w *walk) step(ctx context.Context, q querier, n int) ([]string, error) {
 }
 
 // walksOf lists the indexes that lead to what a filter asks for.
-func walksOf(mf domain.MessageFilter, over span) (walks []*walk) {
+func walksOf(mf domain.MessageFilter, over span, now time.Time) (walks []*walk) {
 	add := func(parts ...part) { walks = append(walks, newWalk(over, parts...)) }
 	column := func(name, value string) part {
 		return part{table: `messages`, key: name, id: `id`, only: name + ` <> ''`, value: clean(value)}
@@ -129,7 +138,7 @@ func walksOf(mf domain.MessageFilter, over span) (walks []*walk) {
 		add(errcodeParts(*mf.Errcode)...)
 	}
 	if mf.State != "" {
-		add(stateParts(mf.State)...)
+		add(stateParts(mf.State, now)...)
 	}
 	for _, x := range []struct {
 		column string
@@ -152,10 +161,22 @@ func inState(st domain.State) part {
 	return part{table: `deliveries`, key: `state`, id: `message_id`, value: string(st)}
 }
 
-// stateParts are the messages that have a delivery in the state, or in one of
-// those that together are partial, and the few without deliveries.
-func stateParts(st domain.State) []part {
-	parts := []part{inState(st), {table: `messages`, key: `deliveries`, id: `id`, only: `deliveries = 0`, value: int64(0)}}
+// stateParts are the messages that have a delivery shown in the state, or in one
+// of those that together are partial, and the few without deliveries.
+func stateParts(st domain.State, now time.Time) []part {
+	parts := []part{{table: `messages`, key: `deliveries`, id: `id`, only: `deliveries = 0`, value: int64(0)}}
+	// What is scheduled was never tried. It is named by what it is not, or the
+	// planners would look into the index by state, which has no times.
+	scheduled := part{table: `deliveries`, key: `tries`, id: `message_id`, only: scheduled, value: int64(0), bound: micros(now)}
+	switch st {
+	case domain.StateScheduled:
+		scheduled.more = `due_at > `
+		return append(parts, scheduled)
+	case domain.StateQueued:
+		scheduled.more = `due_at <= `
+		parts = append(parts, scheduled)
+	}
+	parts = append(parts, inState(st))
 	if st == domain.StatePartial { // some were reached: what became of the others?
 		for _, other := range domain.States() {
 			if other.Final() && other != domain.StatePartial && other != domain.StateSent && other != domain.StateMerged {

@@ -29,7 +29,9 @@ func filters(t *testing.T, open Opener) {
 	user := put(func(x *domain.Submission) { x.Recipients[0].ID = "WangWu" })
 	dept := put(func(x *domain.Submission) { x.Recipients[0].ID, x.Recipients[0].Kind = "wangwu", domain.KindDepartment })
 	text := put(func(x *domain.Submission) { x.Messages[0].Text = "磁盘 100% full_now \\ done" })
-	scheduled := put(func(x *domain.Submission) { x.Deliveries[0].State = domain.StateScheduled })
+	scheduled := put(func(x *domain.Submission) {
+		x.Deliveries[0].State, x.Deliveries[0].DueAt = domain.StateScheduled, time.Now().Add(time.Hour)
+	})
 	old := put(func(x *domain.Submission) {
 		at := time.Now().Add(-30 * time.Minute).UTC().Truncate(time.Microsecond)
 		x.Messages[0].CreatedAt = at
@@ -82,6 +84,82 @@ func filters(t *testing.T, open Opener) {
 		})
 	}
 }
+
+// overdue has messages whose time has come while nobody looked at them: they
+// are shown and found as queued, whatever else is there.
+func overdue(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	l, _, err := s.AcquireLane(ctx, "app:ops", "n1", time.Minute)
+	require.NoError(t, err)
+	put := func(states ...domain.State) string {
+		sub := Submission("ops", "a")
+		first := sub.Deliveries[0]
+		sub.Deliveries = nil
+		for i, st := range states {
+			d := first
+			if i > 0 {
+				d.ID = IDs.New(domain.PrefixDelivery)
+			}
+			switch st {
+			case overdueState:
+				d.State, d.DueAt = domain.StateScheduled, time.Now().Add(-time.Second)
+			case domain.StateScheduled:
+				d.State, d.DueAt = st, time.Now().Add(time.Hour)
+			}
+			sub.Deliveries = append(sub.Deliveries, d)
+		}
+		sub.Messages[0].Deliveries = len(states)
+		_, err := s.Accept(ctx, sub)
+		require.NoError(t, err)
+		for i, st := range states {
+			if st == domain.StateSending {
+				claim(t, s, ClaimOf(sub.Deliveries[i], "n1", l.Fence))
+			}
+		}
+		return sub.Messages[0].ID
+	}
+	shown := map[domain.State][]string{}
+	for _, c := range []struct {
+		want domain.State
+		of   []domain.State
+	}{
+		{domain.StateScheduled, []domain.State{domain.StateScheduled}},
+		{domain.StateQueued, []domain.State{overdueState}},
+		{domain.StateQueued, []domain.State{domain.StateQueued}},
+		{domain.StateQueued, []domain.State{domain.StateScheduled, overdueState}},
+		{domain.StateQueued, []domain.State{overdueState, domain.StateScheduled, domain.StateQueued}},
+		{domain.StateSending, []domain.State{overdueState, domain.StateSending}},
+		{domain.StateScheduled, []domain.State{domain.StateScheduled, domain.StateScheduled}},
+		{domain.StateQueued, []domain.State{overdueState, overdueState}},
+	} {
+		shown[c.want] = append([]string{put(c.of...)}, shown[c.want]...)
+	}
+	for _, st := range []domain.State{domain.StateScheduled, domain.StateQueued, domain.StateSending} {
+		for _, id := range shown[st] {
+			v, err := s.FindMessage(ctx, id)
+			require.NoError(t, err)
+			require.Equal(t, st, v.State)
+		}
+		require.Equal(t, shown[st], list(t, s, domain.MessageFilter{State: st}))
+		require.Equal(t, shown[st], list(t, s, domain.MessageFilter{State: st, User: "a"}), "beside another filter")
+		var paged []string
+		for cursor := ""; ; {
+			p, err := s.ListMessages(ctx, domain.MessageFilter{State: st, Limit: 1, Cursor: cursor})
+			require.NoError(t, err)
+			require.Len(t, p.Items, 1)
+			require.Equal(t, st, p.Items[0].State)
+			paged = append(paged, p.Items[0].Message.ID)
+			if cursor = p.NextCursor; cursor == "" {
+				break
+			}
+		}
+		require.Equal(t, shown[st], paged)
+	}
+}
+
+// overdueState stands for a scheduled delivery whose time has come.
+const overdueState = domain.State("overdue")
 
 func pages(t *testing.T, open Opener) {
 	ctx := t.Context()
@@ -206,6 +284,7 @@ func random(t *testing.T, open Opener) {
 			"accept": func(rt *rapid.T) {
 				sub := Submission(app, "a")
 				sub.Deliveries[0].State = rapid.SampledFrom([]domain.State{domain.StateQueued, domain.StateScheduled}).Draw(rt, "state")
+				sub.Deliveries[0].DueAt = time.Now().Add(time.Hour)
 				_, err := s.Accept(ctx, sub)
 				require.NoError(rt, err)
 				model = append(model, &sub.Deliveries[0])
@@ -235,7 +314,7 @@ func random(t *testing.T, open Opener) {
 			"defer": func(rt *rapid.T) {
 				d := pick(rt)
 				reason := rapid.SampledFrom([]domain.WaitReason{domain.WaitHeld, domain.WaitScheduled, domain.WaitMemberRate}).Draw(rt, "reason")
-				require.NoError(rt, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now(), Reason: reason}}))
+				require.NoError(rt, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now().Add(time.Hour), Reason: reason}}))
 				switch {
 				case !open(d):
 				case reason == domain.WaitScheduled && d.Tries == 0:

@@ -53,6 +53,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"MergeRefused", mergeRefused},
 		{"BadWriteFailsAlone", badWriteFailsAlone},
 		{"Filters", filters},
+		{"Overdue", overdue},
 		{"Pages", pages},
 		{"Events", events},
 		{"Resources", resources},

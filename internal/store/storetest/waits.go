@@ -18,7 +18,7 @@ func waits(t *testing.T, open Opener) {
 	d := sub.Deliveries[0]
 	put := func(reason domain.WaitReason) domain.MessageView {
 		t.Helper()
-		require.NoError(t, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now(), Reason: reason}}))
+		require.NoError(t, s.Defer(ctx, []domain.Deferral{{DeliveryID: d.ID, Lane: d.Lane, Fence: fence, DueAt: time.Now().Add(time.Hour), Reason: reason}}))
 		v, err := s.FindMessage(ctx, d.MessageID)
 		require.NoError(t, err)
 		require.Equal(t, reason, v.WaitReason)
