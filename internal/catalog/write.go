@@ -45,9 +45,7 @@ func (c *Catalog) DeleteResource(ctx context.Context, kind domain.ResourceKind, 
 		return notFound(kind, key)
 	}
 	if users := live.usersOf(kind, key); len(users) > 0 {
-		e := domain.Errorf(domain.CodeInUse, "%s %q is used by %s", kind, key, some(users))
-		e.Args = []any{fmt.Sprintf("%s %q", kind, key), some(users)}
-		return e
+		return domain.Errorf(domain.CodeInUse, "%s %q is used by %s", kind, key, some(users))
 	}
 	if err := c.cfg.Store.DeleteResource(ctx, kind, key, ifMatch); err != nil {
 		return fmt.Errorf("deleting %s %s: %w", kind, key, err)

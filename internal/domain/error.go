@@ -13,6 +13,9 @@ type Error struct {
 	Args   []any        // values for the translated text, in its order
 	Fields []FieldError // which fields are wrong
 	Err    error        // cause, never shown
+
+	format     string // that Errorf made Detail of
+	formatArgs []any
 }
 
 // FieldError says what is wrong with one field of a request.
@@ -69,9 +72,18 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an Error with a detail.
+// Errorf makes an Error with a detail. What people see has its format in
+// internal/i18n, too.
 func Errorf(code, format string, args ...any) *Error {
-	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...), format: format, formatArgs: args}
+}
+
+// Said returns what Detail was made of, for its translation.
+func (e *Error) Said() (format string, args []any) {
+	if e.format == "" {
+		return e.Detail, nil
+	}
+	return e.format, e.formatArgs
 }
 
 // Invalid makes a CodeInvalid error from field errors.

@@ -124,9 +124,7 @@ func isJSON(contentType string) bool {
 }
 
 func tooLarge(limit int64) error {
-	e := domain.Errorf(domain.CodeTooLarge, "the body may have at most %d bytes", limit)
-	e.Args = []any{limit}
-	return e
+	return domain.Errorf(domain.CodeTooLarge, "the body may have at most %d bytes", limit)
 }
 
 // bodyError tells why a body could not be read.

@@ -13,14 +13,10 @@ import (
 // every other one such a key may only read, so that a new route is closed to
 // it until somebody has thought about it. docs/keys.md has the table.
 
-func beyond(detail string) error {
-	return &domain.Error{Code: domain.CodeForbidden, Detail: detail}
-}
-
 // mayUseRoute refuses changes of what belongs to more than a scene or an app.
 func mayUseRoute(c domain.Caller, rt *route) error {
 	if c.Limited() && !rt.reads() && !rt.limited {
-		return beyond("this key is limited to some scenes or apps, and this belongs to none of them alone")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to some scenes or apps, and this belongs to none of them alone")
 	}
 	return nil
 }
@@ -29,10 +25,10 @@ func mayUseRoute(c domain.Caller, rt *route) error {
 // so a key that is limited to scenes must not touch it.
 func mayChangeApp(c domain.Caller, key string) error {
 	if len(c.Scenes) > 0 {
-		return beyond("this key is limited to scenes, and an app belongs to more than those")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to scenes, and an app belongs to more than those")
 	}
 	if !c.AllowsApp(key) {
-		return beyond("this key is limited to other apps")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to other apps")
 	}
 	return nil
 }
@@ -42,13 +38,13 @@ func mayChangeApp(c domain.Caller, key string) error {
 func mayChangeScene(c domain.Caller, key, app string) error {
 	switch {
 	case !c.AllowsScene(key):
-		return beyond("this key is limited to other scenes")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to other scenes")
 	case c.AllowsApp(app):
 		return nil
 	case app == "":
-		return beyond("this key is limited to apps, and the scene names none")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to apps, and the scene names none")
 	default:
-		return beyond("this key is limited to other apps than that of the scene")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to other apps than that of the scene")
 	}
 }
 
@@ -62,7 +58,7 @@ func (s *Server) mayChangeStored(r *request, kind domain.ResourceKind, key strin
 	case kind == domain.ResourceApp:
 		return -1, mayChangeApp(r.caller, key)
 	case kind != domain.ResourceScene:
-		return -1, beyond("this key is limited to some scenes or apps, and this belongs to none of them alone")
+		return -1, domain.Errorf(domain.CodeForbidden, "this key is limited to some scenes or apps, and this belongs to none of them alone")
 	}
 	have, err := s.cfg.Resources.GetResource(r.Context(), kind, key)
 	switch {
@@ -107,11 +103,11 @@ func moved(ifMatch, seen int64, err error) error {
 func mayGrant(c domain.Caller, k domain.APIKey) error {
 	switch {
 	case len(c.Scenes) > 0 && !within(k.Scenes, c.Scenes):
-		return beyond("this key is limited to scenes, and the other is not limited to some of them")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to scenes, and the other is not limited to some of them")
 	case len(c.Apps) > 0 && !within(k.Apps, c.Apps), k.App != "" && !c.AllowsApp(k.App):
-		return beyond("this key is limited to apps, and the other is not limited to some of them")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to apps, and the other is not limited to some of them")
 	case len(c.Networks) > 0 && !insideNetworks(k.Networks, c.Networks):
-		return beyond("this key is limited to networks, and the other is not limited to parts of them")
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to networks, and the other is not limited to parts of them")
 	}
 	return nil
 }

@@ -86,6 +86,11 @@ func TestLimitedKeys(t *testing.T) {
 					res := shared.do(tc.method, shared.named(tc.path), want.limit, tc.body)
 					require.Equal(t, want.status, res.StatusCode, res.body)
 					require.Equal(t, before, shared.all())
+					if want.status == no {
+						zh := shared.do(tc.method, shared.named(tc.path), want.limit, tc.body, "Accept-Language: zh").problem(t).Detail
+						require.True(t, han(zh), zh)
+						require.NotContains(t, zh, "key", "and in Chinese alone")
+					}
 					return
 				}
 				a := limitsAPI(t)

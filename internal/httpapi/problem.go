@@ -84,9 +84,10 @@ func (s *Server) problemOf(err error, lang i18n.Lang, requestID string, inBody b
 		Code: e.Code, RequestID: requestID,
 	}
 	if e.Detail != "" && status != http.StatusInternalServerError {
-		if lang == i18n.EN {
-			p.Detail = e.Detail
-		} else if len(e.Args) == 0 {
+		format, args := e.Said()
+		if said, ok := i18n.DetailText(lang, format, args); ok {
+			p.Detail = said
+		} else if len(e.Args) == 0 { // as another process kept it: of a schedule's run
 			p.Detail = strings.TrimSuffix(p.Detail, "。") + "（" + e.Detail + "）。"
 		}
 	}

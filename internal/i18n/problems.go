@@ -69,13 +69,11 @@ var problems = map[string]problem{
 	"in_use": {
 		title:  Pair{"It is in use", "仍在使用中"},
 		detail: Pair{"Something live needs it.", "仍有对象依赖它。"},
-		args:   Pair{"{0} is used by {1}.", "{0} 正被使用：{1}。"},
 		fix:    Pair{"Change or delete what uses it first; a schedule may also be switched off, and messages that wait be cancelled or waited for.", "请先修改或删除使用它的对象；定时任务也可以先停用；等待发送的消息（message）可以先取消，或等它们结束。"},
 	},
 	"not_held": {
 		title:  Pair{"Nothing is held", "没有待人工决定的投递"},
 		detail: Pair{"Nothing of this message waits for a decision: that happens only when nobody knows whether WeCom has it and its policy says hold.", "该消息没有待人工决定的投递：仅当无法得知企业微信是否已收到、且策略为 hold 时才会如此。"},
-		args:   Pair{"Nothing of message {0} waits for a decision: it is {1}.", "消息 {0} 没有待人工决定的投递：它的状态是 {1}。"},
 		fix:    Pair{"Read the message: state and wait_reason say where it stands.", "请查看该消息：state 与 wait_reason 说明它的进展。"},
 	},
 	"precondition_failed": {
@@ -86,7 +84,6 @@ var problems = map[string]problem{
 	"too_large": {
 		title:  Pair{"Too large", "请求过大"},
 		detail: Pair{"The request is larger than this path accepts.", "请求超出了该路径允许的大小。"},
-		args:   Pair{"The body may have at most {0} bytes.", "请求体最多 {0} 字节。"},
 		fix:    Pair{"Send less at once; large files go through POST /v1/media, one by one.", "请减小单次请求；大文件请逐个通过 POST /v1/media 上传。"},
 	},
 	"unsupported_media_type": {

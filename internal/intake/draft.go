@@ -210,10 +210,9 @@ func (in *Intake) app(by domain.Caller, key string) (domain.App, error) {
 	}
 	app, ok := in.cfg.Apps.App(key)
 	if !ok {
-		return domain.App{}, &domain.Error{
-			Code: domain.CodeAppNotFound, Detail: "there is no app " + key,
-			Fields: []domain.FieldError{field("/app", "unknown_app", "there is no such app", "list them with GET /v1/apps")},
-		}
+		e := domain.Errorf(domain.CodeAppNotFound, "there is no app %q", key)
+		e.Fields = []domain.FieldError{field("/app", "unknown_app", "there is no such app", "list them with GET /v1/apps")}
+		return domain.App{}, e
 	}
 	return app, nil
 }

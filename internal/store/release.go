@@ -77,9 +77,7 @@ func released(ctx context.Context, q querier, n int64, messageID, data string, n
 	if !found {
 		return domain.Errorf(domain.CodeNotFound, "there is no message %s", messageID)
 	}
-	e := domain.Errorf(domain.CodeNotHeld, "nothing of message %s waits for a decision: it is %s", messageID, state)
-	e.Args = []any{messageID, state}
-	return e
+	return domain.Errorf(domain.CodeNotHeld, "nothing of message %s waits for a decision: it is %s", messageID, state)
 }
 
 func releasedData(do, by string) string {

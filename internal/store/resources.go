@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"hongyan/internal/domain"
@@ -245,17 +243,13 @@ func appIsIdle(ctx context.Context, q querier, key string) error {
 	if n == 0 {
 		return nil
 	}
-	count := strconv.Itoa(n)
-	if n > manyMessages {
-		count = "more than " + strconv.Itoa(manyMessages)
+	switch {
+	case n == 1:
+		return domain.Errorf(domain.CodeInUse, "app %q still has a message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)", key, key)
+	case n > manyMessages:
+		return domain.Errorf(domain.CodeInUse, "app %q still has more than %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)", key, manyMessages, key)
 	}
-	noun := "messages"
-	if n == 1 {
-		noun = "message"
-	}
-	e := domain.Errorf(domain.CodeInUse, "app %q still has %s %s to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)", key, count, noun, key)
-	e.Args = []any{fmt.Sprintf("app %q", key), count + " " + noun}
-	return e
+	return domain.Errorf(domain.CodeInUse, "app %q still has %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)", key, n, key)
 }
 
 // DeleteResource removes a resource; a scene keeps its history. ifMatch as in
