@@ -18,7 +18,7 @@ var details = map[string]string{
 	"a media file may have at most 20 MiB":               "媒体文件最大 20 MiB。",
 	"a page of another origin may not send this request": "不允许其他来源的网页发送此请求。",
 	"another process has taken the node name %q: each gateway beside one database needs a name of its own":                           "节点名 %q 已被另一个进程占用：共用一个数据库的每个网关都需要自己的名称。",
-	"app %q still has a message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)":                    "应用 %q 还有 1 条消息要发送；请取消它，或等它结束（GET /v1/messages?app=%s 可列出）。",
+	"app %q still has 1 message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)":                    "应用 %q 还有 1 条消息要发送；请取消它，或等它结束（GET /v1/messages?app=%s 可列出）。",
 	"app %q still has %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)":           "应用 %q 还有 %d 条消息要发送；请取消它们，或等它们结束（GET /v1/messages?app=%s 可列出）。",
 	"app %q still has more than %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)": "应用 %q 还有超过 %d 条消息要发送；请取消它们，或等它们结束（GET /v1/messages?app=%s 可列出）。",
 	"compressed bodies are not read":                  "不接受压缩的请求体。",

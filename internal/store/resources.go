@@ -245,7 +245,7 @@ func appIsIdle(ctx context.Context, q querier, key string) error {
 	}
 	switch {
 	case n == 1:
-		return domain.Errorf(domain.CodeInUse, "app %q still has a message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)", key, key)
+		return domain.Errorf(domain.CodeInUse, "app %q still has 1 message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)", key, key)
 	case n > manyMessages:
 		return domain.Errorf(domain.CodeInUse, "app %q still has more than %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)", key, manyMessages, key)
 	}

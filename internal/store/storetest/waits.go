@@ -46,6 +46,31 @@ func waits(t *testing.T, open Opener) {
 	require.Equal(t, []bool{true}, ok)
 }
 
+func cancel(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	sub, fence := accepted(t, s, "ops", "a")
+	n, err := s.Cancel(ctx, sub.Messages[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, []bool{false}, claim(t, s, ClaimOf(sub.Deliveries[0], "n1", fence)))
+	_, err = s.Cancel(ctx, sub.Messages[0].ID)
+	require.Equal(t, domain.CodeConflict, domain.CodeOf(err))
+	_, err = s.Cancel(ctx, "msg_none")
+	require.Equal(t, domain.CodeNotFound, domain.CodeOf(err))
+	v, err := s.FindMessage(ctx, sub.Messages[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, domain.StateCancelled, v.State)
+
+	sub = Submission("ops", "a")
+	_, err = s.Accept(ctx, sub)
+	require.NoError(t, err)
+	claim(t, s, ClaimOf(sub.Deliveries[0], "n1", fence))
+	n, err = s.Cancel(ctx, sub.Messages[0].ID)
+	require.NoError(t, err)
+	require.Zero(t, n, "what is being sent cannot be taken back")
+}
+
 // cancelInDoubt takes back what WeCom may have: nobody can say that it was.
 func cancelInDoubt(t *testing.T, open Opener) {
 	s, sub := heldDelivery(t, open)
