@@ -78,6 +78,7 @@ var rules = map[string]rule{
 	"json":             {message: Pair{"is not JSON", "不是合法的 JSON"}, fix: Pair{"write it as JSON", "请填写合法的 JSON"}},
 	"template":         {message: Pair{"is not a usable template", "模板不可用"}, args: Pair{"is not a usable template: {0}", "模板不可用：{0}"}, fix: Pair{"correct the template", "请修正模板"}},
 	"template_missing": {message: Pair{"uses a value that is not there", "使用了不存在的变量"}, args: Pair{"uses {0}, which is not there", "使用了不存在的变量 {0}"}, fix: Pair{"send the value, or use default", "请提供该值，或使用 default"}},
+	"template_name":    {message: Pair{"uses a name that does not exist", "使用了不存在的名称"}, args: Pair{"uses {0}, which does not exist", "使用了不存在的 {0}"}, fix: Pair{"use .data, .scene or .now", "请使用 .data、.scene 或 .now"}, fixedArgs: Pair{"use {1}", "请使用 {1}"}},
 	"template_time":    {message: Pair{"takes too long to render", "渲染超时"}, fix: Pair{"simplify the template", "请简化模板"}},
 	"template_size":    {message: Pair{"renders to too much text", "渲染结果过大"}, fix: Pair{"shorten the template or its data", "请缩短模板或数据"}},
 }

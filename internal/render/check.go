@@ -12,6 +12,7 @@ import (
 type checker struct {
 	allowed map[string]bool
 	html    bool
+	reads   [][]string // paths into the root
 	err     error
 }
 
@@ -147,15 +148,17 @@ func (c *checker) arg(n parse.Node, w where, lenient bool) parse.Node {
 		base := ""
 		if w.root {
 			base = "/"
+			c.reads = append(c.reads, n.Ident)
 		}
 		return access(n.Pos, base, &parse.DotNode{NodeType: parse.NodeDot, Pos: n.Pos}, n.Ident, lenient)
 	case *parse.VariableNode:
-		if len(n.Ident) == 1 {
-			return n
-		}
 		base := ""
 		if n.Ident[0] == "$" {
 			base = "/"
+			c.reads = append(c.reads, n.Ident[1:])
+		}
+		if len(n.Ident) == 1 {
+			return n
 		}
 		v := &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: n.Ident[:1]}
 		return access(n.Pos, base, v, n.Ident[1:], lenient)
@@ -170,7 +173,12 @@ func (c *checker) arg(n parse.Node, w where, lenient bool) parse.Node {
 	case *parse.IdentifierNode:
 		c.name(n)
 		return n
-	case *parse.DotNode, *parse.NilNode, *parse.BoolNode, *parse.StringNode:
+	case *parse.DotNode:
+		if w.root {
+			c.reads = append(c.reads, nil)
+		}
+		return n
+	case *parse.NilNode, *parse.BoolNode, *parse.StringNode:
 		return n
 	case *parse.NumberNode:
 		if !n.IsInt && !n.IsFloat {

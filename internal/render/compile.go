@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,11 @@ import (
 type Config struct {
 	Pointer string   // put before every pointer in errors, as "/content"
 	HTML    []string // pointers of strings in which inserted values are HTML-escaped
+
+	// Root says which names the root has, and which fields are below each: nil
+	// is any, an empty list none. What is not there is refused. A nil Root takes
+	// every name.
+	Root map[string][]string
 }
 
 // Template is a compiled content. It is immutable and safe for concurrent use.
@@ -40,6 +46,8 @@ type part struct {
 // leaf is one string of the content that holds actions.
 type leaf struct {
 	pointer string
+	source  string
+	reads   [][]string // paths into the root; an empty one is all of it
 	html    bool
 	name    string      // of the associated template; empty when segs is enough
 	tree    *parse.Tree // nil when segs is enough
@@ -188,8 +196,15 @@ func (c *compiler) str(pointer, s string) error {
 		c.fixed = AppendString(c.fixed, s)
 		return nil
 	}
-	l := &leaf{pointer: c.cfg.Pointer + pointer, html: slices.Contains(c.cfg.HTML, pointer)}
+	l := &leaf{pointer: c.cfg.Pointer + pointer, source: s, html: slices.Contains(c.cfg.HTML, pointer)}
 	if err := c.leaf(l, s); err != nil {
+		if no, ok := errors.AsType[*nameError](err); ok {
+			c.errs = append(c.errs, domain.FieldError{
+				Pointer: l.pointer, Code: "template_name", Args: []any{no.name, no.instead},
+				Message: no.Error(), Fix: "use " + no.instead,
+			})
+			return nil
+		}
 		c.fail(pointer, "template", templateText(err), "correct the template; the manual lists the functions")
 		return nil
 	}
@@ -209,15 +224,61 @@ func (c *compiler) leaf(l *leaf, s string) error {
 	}
 	if segs, ok := segments(set.Root); ok {
 		l.segs = segs
-		return nil
+		for _, s := range segs {
+			if s.path != nil {
+				l.reads = append(l.reads, s.path)
+			}
+		}
+		return c.names(l.reads)
 	}
 	check := &checker{allowed: c.allowed, html: l.html}
 	check.list(set.Root, where{root: true})
 	if check.err != nil {
 		return check.err
 	}
+	l.reads = check.reads
+	if err := c.names(l.reads); err != nil {
+		return err
+	}
 	l.name, l.tree = strconv.Itoa(len(c.out.leaves)), set.Tree
 	c.out.leaves = append(c.out.leaves, l)
+	return nil
+}
+
+// nameError says that a template reads what no root has.
+type nameError struct{ name, instead string }
+
+func (e *nameError) Error() string { return "uses " + e.name + ", which does not exist" }
+
+// names holds what a string reads against the names of the root.
+func (c *compiler) names(reads [][]string) error {
+	if c.cfg.Root == nil {
+		return nil
+	}
+	for _, path := range reads {
+		if len(path) == 0 {
+			continue
+		}
+		fields, ok := c.cfg.Root[path[0]]
+		have, at := []string{"." + path[0]}, 2
+		switch {
+		case !ok:
+			have, at = nil, 1
+			for _, name := range slices.Sorted(maps.Keys(c.cfg.Root)) {
+				have = append(have, "."+name)
+			}
+		case fields == nil || len(path) == 1 || len(path) == 2 && slices.Contains(fields, path[1]):
+			continue
+		case slices.Contains(fields, path[1]):
+			have, at = []string{"." + path[0] + "." + path[1]}, 3
+		case len(fields) > 0:
+			have = nil
+			for _, name := range fields {
+				have = append(have, "."+path[0]+"."+name)
+			}
+		}
+		return &nameError{name: "." + strings.Join(path[:at], "."), instead: strings.Join(have, ", ")}
+	}
 	return nil
 }
 

@@ -63,6 +63,36 @@ func newMachine(leaves []*leaf) *machine {
 // errors point into root for missing fields ("/data/service") and into the
 // content for all else.
 func (t *Template) Execute(ctx context.Context, root map[string]any) (json.RawMessage, error) {
+	return t.execute(ctx, root, nil)
+}
+
+// ExecuteKnown is Execute for a root in which the object named partial lacks
+// something: strings that read more of it than single values that are there
+// stay as they were written.
+func (t *Template) ExecuteKnown(ctx context.Context, root map[string]any, partial string) (json.RawMessage, error) {
+	return t.execute(ctx, root, func(l *leaf) bool {
+		for _, path := range l.reads {
+			if len(path) == 0 {
+				return true
+			}
+			if path[0] != partial {
+				continue
+			}
+			switch v, ok := lookup(root, path); v.(type) {
+			case map[string]any, []any:
+				return true
+			default:
+				if !ok {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
+// execute renders; open strings, if any, stay as they are.
+func (t *Template) execute(ctx context.Context, root map[string]any, open func(*leaf) bool) (json.RawMessage, error) {
 	m := t.pool.Get().(*machine) //nolint:forcetypeassert // only machines are put in
 	defer t.pool.Put(m)
 	m.start, m.limit, m.steps, m.out = time.Now(), patience*MaxTime, 0, m.out[:0]
@@ -72,7 +102,11 @@ func (t *Template) Execute(ctx context.Context, root map[string]any) (json.RawMe
 	for i := range t.parts {
 		p := &t.parts[i]
 		m.out = append(m.out, p.fixed...)
-		if p.leaf != nil {
+		switch {
+		case p.leaf == nil:
+		case open != nil && open(p.leaf):
+			m.out = appendEscaped(m.out, p.leaf.source)
+		default:
 			if err := m.render(p.leaf, root); err != nil {
 				return nil, fieldError(p.leaf, err)
 			}

@@ -116,7 +116,7 @@ func checkPolicy(p domain.Policy) []domain.FieldError {
 }
 
 // checkContent holds the content against WeCom's rules: the fixed parts as they
-// stand, and all of it rendered when the variables carry examples.
+// stand, and what can be rendered without a sender's data.
 func checkContent(s domain.Scene, c *compiled) []domain.FieldError {
 	_, content, _ := split(s.Content)
 	var tree any
@@ -141,56 +141,56 @@ func checkContent(s domain.Scene, c *compiled) []domain.FieldError {
 	return checkSample(s, c)
 }
 
+// checkSample renders the content twice: without data, for what no data can
+// mend, and with the examples of the variables where they are data that a
+// sender could send. Strings that read data without an example are left alone:
+// only the sender knows what becomes of them.
 func checkSample(s domain.Scene, c *compiled) []domain.FieldError {
-	data, ok := Sample(s.Variables)
-	if !ok {
-		return nil
-	}
 	live := &Live{Scene: s, compiled: c}
-	if len(live.CheckData(data)) > 0 {
+	live.data = map[string]any{}
+	bad := live.checkKnown("when rendered", false)
+	if len(bad) > 0 {
+		return bad
+	}
+	data, ok := Sample(s.Variables)
+	if !ok || len(live.CheckData(data)) > 0 {
 		return nil // examples that exclude each other are no fault
 	}
-	out, kind, err := live.Render(context.Background(), data)
-	if err != nil {
-		return sampleErrors(err)
+	return live.checkKnown("when rendered with the examples of its variables", true)
+}
+
+// checkKnown renders what can be rendered with the data at hand. With examples
+// a string may come out empty, because other data may fill it.
+func (l *Live) checkKnown(when string, examples bool) []domain.FieldError {
+	out, err := l.compiled.template.ExecuteKnown(context.Background(), l.root(), "data")
+	var bad []domain.FieldError
+	if e, ok := errors.AsType[*domain.Error](err); ok {
+		for _, f := range e.Fields {
+			if f.Code == "required" {
+				f = field("/content", "template_missing", "uses "+f.Pointer+", which the scene does not have", "give it to the scene, or use default", f.Pointer)
+			}
+			f.Message += " " + when
+			bad = append(bad, f)
+		}
+		return bad
 	}
 	var tree any
-	if json.Unmarshal(out, &tree) != nil {
+	if err != nil || json.Unmarshal(out, &tree) != nil {
 		return nil
 	}
-	var bad []domain.FieldError
+	kind := l.compiled.kind
 	for _, v := range wecom.Validate(kind, out) {
 		if at, ok := find(tree, v.Pointer); ok && open(at) {
 			continue
 		}
-		if v.Code == "required" && mediaInstead(tree, v.Pointer) {
+		if v.Code == "required" && (examples || mediaInstead(tree, v.Pointer)) {
 			continue
 		}
-		if !v.Cuttable || s.Policy.Overflow == "reject" {
+		if !v.Cuttable || l.Scene.Policy.Overflow == "reject" {
 			f := violation(kind, v)
-			f.Message += " when rendered with the examples of its variables"
+			f.Message += " " + when
 			bad = append(bad, f)
 		}
-	}
-	return bad
-}
-
-// sampleErrors reports what rendering the examples met. A field that the
-// template needs and the variables neither require nor exemplify is the
-// sender's business.
-func sampleErrors(err error) []domain.FieldError {
-	e, ok := errors.AsType[*domain.Error](err)
-	if !ok {
-		return nil
-	}
-	var bad []domain.FieldError
-	for _, f := range e.Fields {
-		if f.Code == "required" {
-			continue
-		}
-		f.Pointer = "/content"
-		f.Message += " when rendered with the examples of its variables"
-		bad = append(bad, f)
 	}
 	return bad
 }

@@ -23,7 +23,7 @@ func compileMerging(d domain.Digest) (*render.Template, []domain.FieldError) {
 	b = render.AppendString(b, d.Key)
 	b = append(b, `,"closes":`...)
 	b = append(render.AppendString(b, d.Closes), '}')
-	return render.Compile(b, render.Config{Pointer: "/policy/digest"})
+	return render.Compile(b, render.Config{Pointer: "/policy/digest", Root: names()})
 }
 
 // merges reports whether the version was compiled for that digest policy.
@@ -41,8 +41,7 @@ func (l *Live) Merging(ctx context.Context) (key string, closes bool, err error)
 	if l.compiled.merging == nil {
 		return "", false, nil
 	}
-	root := map[string]any{"data": l.data, "scene": about(l.Scene), "now": time.Now().UTC().Format(time.RFC3339)}
-	out, err := l.compiled.merging.Execute(ctx, root)
+	out, err := l.compiled.merging.Execute(ctx, l.root())
 	if err != nil {
 		return "", false, atScene(err)
 	}
@@ -73,6 +72,13 @@ func (s *Scenes) RenderDigest(ctx context.Context, key string, root map[string]a
 	return content, kind, err == nil, err
 }
 
+// digestNames are what the templates of a digest see.
+func digestNames() map[string][]string {
+	return map[string][]string{
+		"count": {}, "more": {}, "items": nil, "lines": nil, "first": {}, "last": {}, "now": {}, "scene": names()["scene"],
+	}
+}
+
 // digestKinds are the kinds that a digest may have: those that need no upload.
 func digestKinds() []wecom.Kind {
 	return []wecom.Kind{wecom.KindText, wecom.KindMarkdown, wecom.KindTextCard, wecom.KindNews, wecom.KindTemplateCard}
@@ -88,7 +94,7 @@ func compileDigest(content json.RawMessage) (wecom.Kind, *render.Template, []dom
 	case bytes.Contains(inner, []byte(`"media"`)):
 		bad = append(bad, field("/content/"+string(kind), "unsupported", "holds media, which a digest cannot upload", "leave the media out"))
 	default:
-		t, bad = compileContent(kind, inner)
+		t, bad = compileContent(kind, inner, digestNames())
 	}
 	for i := range bad {
 		bad[i].Pointer = "/policy/digest" + bad[i].Pointer

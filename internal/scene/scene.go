@@ -118,8 +118,13 @@ func (s *Scenes) Compile(sc domain.Scene, version int) (*Live, error) {
 	return &Live{Scene: sc, Version: version, compiled: c}, nil
 }
 
-func compileContent(kind wecom.Kind, content json.RawMessage) (*render.Template, []domain.FieldError) {
-	cfg := render.Config{Pointer: "/content/" + string(kind)}
+// names are what templates see: the data, and what [about] and the clock give.
+func names() map[string][]string {
+	return map[string][]string{"data": nil, "scene": {"key", "title", "code"}, "now": {}}
+}
+
+func compileContent(kind wecom.Kind, content json.RawMessage, root map[string][]string) (*render.Template, []domain.FieldError) {
+	cfg := render.Config{Pointer: "/content/" + string(kind), Root: root}
 	if kind == wecom.KindTextCard {
 		cfg.HTML = []string{"/description"}
 	}
@@ -131,7 +136,7 @@ func compile(sc domain.Scene) (*compiled, []domain.FieldError) {
 	kind, content, bad := split(sc.Content)
 	if len(bad) == 0 {
 		c.kind = kind
-		c.template, bad = compileContent(kind, content)
+		c.template, bad = compileContent(kind, content, names())
 	}
 	schema, wrong := compileSchema(sc.Variables)
 	c.schema = schema
@@ -255,12 +260,16 @@ func (l *Live) Render(ctx context.Context, data json.RawMessage) (json.RawMessag
 			return nil, "", domain.Invalid(bad...)
 		}
 	}
-	root := map[string]any{"data": l.data, "scene": about(l.Scene), "now": time.Now().UTC().Format(time.RFC3339)}
-	out, err := l.compiled.template.Execute(ctx, root)
+	out, err := l.compiled.template.Execute(ctx, l.root())
 	if err != nil {
 		return nil, "", atScene(err)
 	}
 	return out, l.compiled.kind, nil
+}
+
+// root is what the templates see; see [names].
+func (l *Live) root() map[string]any {
+	return map[string]any{"data": l.data, "scene": about(l.Scene), "now": time.Now().UTC().Format(time.RFC3339)}
 }
 
 // about is what a template sees of its scene.

@@ -146,14 +146,27 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		`{"content":{"type":9,"text":{}}}`:       "/content/type enum",
 		`{"content":{"type":"text"}}`:            "/content/text required",
 		`{"content":{"type":"text","text":"x"}}`: "/content/text type",
-		`{"content":{"type":"text","text":{"content":"x"},"news":{}}}`:                                   "/content/news unknown",
-		`{"content":{"type":"text","text":{"content":"{{ nope }}"}}}`:                                    "/content/text/content template",
-		`{"content":{"type":"text","text":{"content":"{{ range 9 }}{{ end }}"}}}`:                        "/content/text/content template",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":[]}`:                              "/variables type",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"type":"array"}}`:                "/variables/type const",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"required":1}}`:                  "/variables/required type",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"http://example.com/x"}}`: "/variables schema",
-		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"file:///etc/passwd"}}`:   "/variables schema",
+		`{"content":{"type":"text","text":{"content":"x"},"news":{}}}`:                                                                                            "/content/news unknown",
+		`{"content":{"type":"text","text":{"content":"{{ nope }}"}}}`:                                                                                             "/content/text/content template",
+		`{"content":{"type":"text","text":{"content":"{{ range 9 }}{{ end }}"}}}`:                                                                                 "/content/text/content template",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":[]}`:                                                                                       "/variables type",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"type":"array"}}`:                                                                         "/variables/type const",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"required":1}}`:                                                                           "/variables/required type",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"http://example.com/x"}}`:                                                          "/variables schema",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"file:///etc/passwd"}}`:                                                            "/variables schema",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"$ref":"#"}}`:                                                                             "/variables cycle",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"allOf":[{"$ref":"#"}]}}`:                                                                 "/variables cycle",
+		`{"content":{"type":"text","text":{"content":"x"}},"variables":{"properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"anyOf":[{"$ref":"#/$defs/b"}]}}}}`: "/variables/$defs/b cycle",
+		`{"content":{"type":"text","text":{"content":"{{ .foo }}"}}}`:                                                                                             "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ .foo.bar | upper }}"}}}`:                                                                                 "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ $.foo | default 1 }}"}}}`:                                                                                "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ with .data.x }}{{ else }}{{ .x }}{{ end }}"}}}`:                                                          "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ .now.Unix }}"}}}`:                                                                                        "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ .scene.name }}"}}}`:                                                                                      "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ .scene.key.x }}"}}}`:                                                                                     "/content/text/content template_name",
+		`{"content":{"type":"text","text":{"content":"{{ .scene.code }}"}}}`:                                                                                      "/content template_missing",
+		`{"content":{"type":"text","text":{"content":"{{ .scene.title }}"}}}`:                                                                                     "/content/text/content required",
+		text(`{"digest":{"window":"60s","key":"{{ .now.Unix }}"}}`):                                                                                               "/policy/digest/key template_name",
 		text(`{"priority":"max"}`):                                                                    "/policy/priority enum",
 		text(`{"overflow":"drop"}`):                                                                   "/policy/overflow enum",
 		text(`{"on_uncertain":"x"}`):                                                                  "/policy/on_uncertain enum",
@@ -172,7 +185,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		text(`{"digest":{"window":"60s","content":{"type":"text"}}}`):                                 "/policy/digest/content/text required",
 		text(`{"digest":{"window":"60s","content":{"type":"image","image":{"media_id":"x"}}}}`):       "/policy/digest/content/type enum",
 		text(`{"digest":{"window":"60s","content":{"type":"text","text":{"content":"{{ nope }}"}}}}`): "/policy/digest/content/text/content template",
-		text(`{"digest":{"window":"60s","content":{"type":"text","text":{"content":"{{ .data.service }}"}}}}`):                                                     "/policy/digest/content template_missing",
+		text(`{"digest":{"window":"60s","content":{"type":"text","text":{"content":"{{ .data.service }}"}}}}`):                                                     "/policy/digest/content/text/content template_name",
 		text(`{"digest":{"window":"60s","content":{"type":"textcard","textcard":{"title":"t","description":"d"}}}}`):                                               "/policy/digest/content/textcard/url required",
 		text(`{"digest":{"window":"60s","content":{"type":"news","news":{"articles":[{"title":"t","url":"https://x","picurl":{"media":{"url":"https://x"}}}]}}}}`): "/policy/digest/content/news unsupported",
 		text(`{"weight":-1}`):                                 "/policy/weight range",
@@ -250,6 +263,22 @@ func TestCheckRendersTheExamples(t *testing.T) {
 			got += f.Pointer + " " + f.Code
 		}
 		require.Equal(t, want, got, spec)
+	}
+}
+
+// What becomes of data that was not given is the sender's business.
+func TestCheckTakesWhatSomeDataFill(t *testing.T) {
+	const trees = `{"properties":{"a":{"$ref":"#"},"l":{"items":{"$ref":"#/$defs/e"}}},"$defs":{"e":{"properties":{"l":{"items":{"$ref":"#/$defs/e"}}}}}}`
+	for _, variables := range []string{"null", `{"properties":{"x":{"type":"string"}}}`, `{"properties":{"x":{"type":"string","default":""}}}`, `{"required":["y"],"properties":{"y":{"enum":["a"]}}}`, trees} {
+		for _, content := range []string{
+			"{{ with .data.x }}{{ . }}{{ end }}", "{{ if .data.x }}{{ .data.x }}{{ end }}", "{{ range .data.list }}{{ .name }}{{ end }}",
+			"{{ if gt .data.n 10 }}many{{ end }}", `{{ if eq .data.y "b" }}b{{ end }}`, `{{ .data.x | default "" }}`, "{{ $d := .data }}{{ $d.x }}",
+			"{{ with . }}{{ .data.x }}{{ end }}", "{{ $.data.x }}", `{{ index .data "x" }}`, "{{ index .data.list 0 }}", "{{ if .scene.code }}{{ .scene.code }}{{ end }}a",
+		} {
+			raw, err := json.Marshal(map[string]any{"type": "text", "text": map[string]any{"content": content}})
+			require.NoError(t, err)
+			require.Empty(t, scene.Check(domain.Scene{Key: "s", Content: raw, Variables: json.RawMessage(variables)}), "%s with %s", content, variables)
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,7 +69,77 @@ func compileSchema(raw json.RawMessage) (*jsonschema.Schema, []domain.FieldError
 	if err != nil {
 		return nil, schemaErrors(err)
 	}
+	if at := endless(s); at != nil {
+		_, pointer, _ := strings.Cut(at.Location, "#")
+		return nil, []domain.FieldError{field("/variables"+pointer, "cycle", "refers to itself, whatever the data", "break the circle; below a property or an item it may refer to itself")}
+	}
 	return s, nil
+}
+
+// endless finds a schema that is applied to a value again while it is applied
+// to it: no data passes it. One that refers to itself below a property or an
+// item describes a tree and is fine.
+func endless(root *jsonschema.Schema) *jsonschema.Schema {
+	const busy, done = 1, 2
+	state := map[*jsonschema.Schema]int{}
+	var below []*jsonschema.Schema
+	var walk func(*jsonschema.Schema) *jsonschema.Schema
+	walk = func(s *jsonschema.Schema) *jsonschema.Schema {
+		switch {
+		case s == nil || state[s] == done:
+			return nil
+		case state[s] == busy:
+			return s
+		}
+		state[s] = busy
+		same, inner := applied(s)
+		for _, next := range same {
+			if at := walk(next); at != nil {
+				return at
+			}
+		}
+		state[s] = done
+		below = append(below, inner...)
+		return nil
+	}
+	for below = append(below, root); len(below) > 0; {
+		next := below[len(below)-1]
+		below = below[:len(below)-1]
+		if at := walk(next); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+// applied lists the schemas that one applies to the value itself, and those for
+// what is in the value.
+func applied(s *jsonschema.Schema) (same, inner []*jsonschema.Schema) {
+	same = append(same, s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else)
+	same = append(append(append(same, s.AllOf...), s.AnyOf...), s.OneOf...)
+	if s.DynamicRef != nil {
+		same = append(same, s.DynamicRef.Ref)
+	}
+	same = slices.AppendSeq(same, maps.Values(s.DependentSchemas))
+	inner = append(inner, s.PropertyNames, s.UnevaluatedProperties, s.Contains, s.Items2020, s.UnevaluatedItems)
+	inner = append(inner, s.PrefixItems...)
+	inner = slices.AppendSeq(inner, maps.Values(s.Properties))
+	inner = slices.AppendSeq(inner, maps.Values(s.PatternProperties))
+	add := func(to *[]*jsonschema.Schema, v any) {
+		switch v := v.(type) {
+		case *jsonschema.Schema:
+			*to = append(*to, v)
+		case []*jsonschema.Schema:
+			*to = append(*to, v...)
+		}
+	}
+	for _, d := range s.Dependencies {
+		add(&same, d)
+	}
+	add(&inner, s.AdditionalProperties)
+	add(&inner, s.Items)
+	add(&inner, s.AdditionalItems)
+	return same, inner
 }
 
 // schemaErrors says what is wrong with the schema itself.
