@@ -40,7 +40,6 @@ func (s *Server) readBody(w http.ResponseWriter, r *request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer done()
 	var b []byte
 	if n := r.ContentLength; n >= 0 && n <= 64<<10 {
 		b = make([]byte, n) // net/http gives no more than was announced
@@ -51,11 +50,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *request) ([]byte, error) {
 	if err != nil {
 		return nil, bodyError(err, r.route.limit)
 	}
+	done()
 	return b, nil
 }
 
 // limitBody bounds the body in size and time. done must be called when it has
-// been read: without it a deadline would end the answer, too.
+// been read: without it a deadline would end the answer, too. After a failure
+// the deadline stays: what is left must not be waited for.
 func (s *Server) limitBody(w http.ResponseWriter, r *request, limit int64) (rd io.Reader, done func(), err error) {
 	if r.ContentLength > limit {
 		return nil, nil, tooLarge(limit)
@@ -77,7 +78,18 @@ func (s *Server) limitBody(w http.ResponseWriter, r *request, limit int64) (rd i
 const (
 	drainBytes = 64 << 20
 	drainTime  = 10 * time.Second
+	restTime   = time.Second // before the answer
 )
+
+// boundRest bounds the time for what no handler reads of a body. net/http takes
+// in up to 256 KiB of it before it sends the answer and again behind it, both
+// without an end: a stranger could keep a connection for ever with half a
+// request.
+func boundRest(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTime)) // a test recorder has none
+	}
+}
 
 // drain reads what is left of the body of a refused request, within bounds.
 // Many clients send everything before they read the answer: to them an early

@@ -36,11 +36,11 @@ func uploadMedia(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return tooLarge(limitMedia)
 	}
-	defer done()
 	name, data, err := findPart(multipart.NewReader(rd, params["boundary"]))
 	if err != nil {
 		return err
 	}
+	done()
 	if s.cfg.Uploads == nil {
 		return errNoService
 	}

@@ -153,6 +153,7 @@ func notFound(*Server, http.ResponseWriter, *request) error {
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	boundRest(w, r)
 	if p := r.URL.Path; strings.Contains(p, "//") || strings.Contains(p, "/.") {
 		if strings.HasPrefix(p, "/v1/") || strings.HasPrefix(p, "//") {
 			// The mux would redirect; a call with a body must not be moved.
@@ -242,6 +243,7 @@ func (s *Server) serve(rt *route) http.Handler {
 			s.fail(w, r, err)
 		}
 		s.note(r, w, err, time.Since(start))
+		boundRest(w, hr)
 		if err != nil && hr.ContentLength != 0 {
 			s.drain(w, r)
 		}

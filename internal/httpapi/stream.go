@@ -176,6 +176,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	out := &sse{w: w, c: http.NewResponseController(w), show: s.visibility(r)}
 	w.WriteHeader(http.StatusOK)
 	out.raw("retry: 2000\n\n")
+	_ = out.c.SetReadDeadline(time.Time{}) // that of a body, see boundRest; it would end the stream
 
 	for resume && last < seq && out.err == nil {
 		if _, err := s.authenticate(r); err != nil {
