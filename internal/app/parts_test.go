@@ -64,6 +64,33 @@ func TestSplitTextArrivesInOrder(t *testing.T) {
 	})
 }
 
+// TestPiecesExpireTogether lets the first piece of a text never get through:
+// those after it end when it does.
+func TestPiecesExpireTogether(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		fault sandbox.Fault
+	}{
+		{"busy", sandbox.Fault{Errcode: -1}},
+		{"over quota", sandbox.Fault{Errcode: 45009}},
+		{"blocked", sandbox.Fault{Errcode: 60020}},
+		{"no privilege", sandbox.Fault{Errcode: 60011}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, n := newPipedBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				n.scene(t, "long", domain.Policy{Overflow: "split", ExpiresIn: "5m"})
+				b.faults(c.fault)
+				id := n.submit(t, request("long", strings.Repeat("a long report\n", 400), "load-1"))[0]
+				v := b.becomes(id, domain.StateExpired, 5*time.Minute+10*time.Second)
+				require.Len(t, v.Deliveries, 3)
+			})
+		})
+	}
+}
+
 // A scene may be named by its code in the list's filter, as in a request.
 func TestListBySceneCode(t *testing.T) {
 	w := newWorld(t, sandbox.Options{})

@@ -31,8 +31,8 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 	r.Attempt = domain.Attempt{StartedAt: began, Duration: took, HTTPStatus: http.StatusOK, Class: string(wecom.ClassOK), Errmsg: "ok"}
 	var c lane.Control
 	if err == nil {
-		c = lane.Control{Success: true}
 		s.succeed(d, app, res, &r)
+		c = lane.Control{Success: true, Hasten: s.pacer(d.Lane).pass(d)}
 	} else {
 		var e *wecom.Error
 		if !errors.As(err, &e) {
@@ -83,9 +83,6 @@ func (s *Sender) answered(d *domain.Delivery, app domain.App) {
 	}
 }
 
-// noPrivilege can mean the app, or what a message addresses (reference: 60011).
-const noPrivilege = 60011
-
 // fail applies the retry schedule of the error's class. Where the whole
 // lane must stop, the delivery keeps its place and the lane its pause: so a
 // resume, or a mended app, moves everything at once.
@@ -126,8 +123,11 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitWeComLimit, Until: until}}
 	case wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig, wecom.ClassBotSession:
 		retry(domain.WaitAppBlocked, d.DueAt, false)
-		if e.Code == noPrivilege && d.Handling.Part == 0 {
-			r.DueAt = now // it may be about this receiver: another message makes the next probe
+		if e.Code == noPrivilege {
+			theirs, again := p.bar(d, now)
+			if r.DueAt = again; theirs {
+				return lane.Control{}
+			}
 		}
 		until := s.health.Block(app.Key, e, now)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}

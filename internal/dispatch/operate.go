@@ -72,9 +72,13 @@ func (o *Operator) Resume(ctx context.Context, key, _ string) (domain.AppHealth,
 	return o.Health(key), nil
 }
 
-// pause stops all lanes of an app or, with the zero pause, lets them go on.
+// pause stops all lanes of an app or, with the zero pause, lets them go on as
+// if nothing had been refused.
 func (o *Operator) pause(app string, p lane.Pause) {
 	for _, key := range lanesOf(app) {
+		if p.Reason == "" {
+			o.sender.pacer(key).unbar()
+		}
 		o.engine.Pause(key, p)
 	}
 }

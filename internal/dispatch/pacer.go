@@ -41,6 +41,7 @@ type pacer struct {
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
 	trouble trouble
+	bars    bars
 }
 
 // newPacer makes the counters of a lane with the limits of its kind. They are
@@ -148,6 +149,9 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 	if a, settled := p.overdue(d, now); settled {
 		return a, false
 	}
+	if at := p.barred(d, now); !at.IsZero() {
+		return lane.Admission{Until: at, Reason: domain.WaitAppBlocked}, false
+	}
 	r := p.receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,6 +169,9 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 		if at := p.corp.take(now, p.lane, p.persons(&r, d.Recipients), p.allowed); at.After(now) {
 			return lane.Admission{Until: at, Reason: p.reason, All: true}, false
 		}
+	}
+	if d.Errcode == noPrivilege {
+		p.bars.again = now.Add(barFor)
 	}
 	p.windows.Record(now, r.users)
 	p.windows.Record(now, r.group)

@@ -59,6 +59,7 @@ type Delivery struct {
 	Attempts    int       // calls that count against the retry schedule
 	Doubts      int       // of them those that WeCom may have taken: FailedAmbiguous
 	FailedClass string    // class of the last attempt, or what an earlier one left open; see InDoubt
+	Errcode     int       // WeCom's answer to the last attempt; 0 also where there was none
 	Owner       string    // node that holds it while sending
 	Fence       int64     // fence of the lane lease under which it was claimed
 	StartedAt   time.Time // of the attempt in flight

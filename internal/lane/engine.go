@@ -272,7 +272,7 @@ func (e *Engine) Bound(key string, width int) {
 		if l.pause.Reason == domain.WaitAppQuota {
 			l.pause = Pause{}
 		}
-		l.hasten = true
+		l.hastenLocked(domain.WaitAppQuota)
 		l.room.WakeAll(time.Now())
 		l.mu.Unlock()
 		l.poke()

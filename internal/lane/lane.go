@@ -42,7 +42,7 @@ type Lane struct {
 	parts   *parts
 	quiets  pace.Quiets
 	held    map[string]struct{} // ids in queue, later or in flight, so that a reload takes none twice
-	hasten  bool                // what waits for the next day is due now
+	hasten  []domain.WaitReason // what waits for them is due now
 	rescan  bool                // the table may have due rows in streams that we do not know of
 	nextDue time.Time           // earliest later row that we know of; zero: none
 	width   pace.Width
@@ -258,9 +258,13 @@ func (l *Lane) forget(ids []string) {
 func (l *Lane) setPause(p Pause) {
 	l.mu.Lock()
 	now := time.Now()
-	if p.Reason == domain.WaitAppPaused || p.Reason == "" {
+	switch p.Reason {
+	case "":
+		l.pause = p
+		l.hastenLocked(domain.WaitAppBlocked)
+	case domain.WaitAppPaused:
 		l.pause = p // by hand
-	} else {
+	default:
 		l.pauseLocked(p, now)
 	}
 	l.width.Probe()

@@ -1,27 +1,40 @@
 package lane
 
 import (
+	"slices"
 	"time"
 
 	"hongyan/internal/domain"
 	"hongyan/internal/pace"
 )
 
-// hurry makes due what waits for the next day's quota, after that was changed.
+// hurry makes due what waits for something that has changed.
 func (l *Lane) hurry() bool {
 	l.mu.Lock()
 	hasten := l.hasten
-	l.hasten = false
+	l.hasten = nil
 	l.mu.Unlock()
-	if !hasten {
-		return true
+	for i, reason := range hasten {
+		n, err := l.e.store.Hasten(l.e.ctx, l.key, l.fence, reason)
+		l.mu.Lock()
+		l.rescan = l.rescan || n > 0
+		if err != nil {
+			l.hastenLocked(hasten[i:]...)
+		}
+		l.mu.Unlock()
+		if err != nil {
+			return l.unread(err)
+		}
 	}
-	n, err := l.e.store.Hasten(l.e.ctx, l.key, l.fence, domain.WaitAppQuota)
-	l.mu.Lock()
-	l.hasten = l.hasten || err != nil
-	l.rescan = l.rescan || n > 0
-	l.mu.Unlock()
-	return err == nil || l.unread(err)
+	return true
+}
+
+func (l *Lane) hastenLocked(reasons ...domain.WaitReason) {
+	for _, r := range reasons {
+		if !slices.Contains(l.hasten, r) {
+			l.hasten = append(l.hasten, r)
+		}
+	}
 }
 
 // refill reads due rows from the table where memory does not have them all. It
@@ -136,6 +149,7 @@ func (l *Lane) overdue(now time.Time) ([]domain.Settlement, bool) {
 		l.room.Leave(t.ID)
 		if d, open := rows[t.ID]; open {
 			out = append(out, settlement(d, now))
+			l.endLocked(d)
 		}
 	}
 	return out, true

@@ -1,6 +1,10 @@
 package lane
 
-import "hongyan/internal/domain"
+import (
+	"maps"
+
+	"hongyan/internal/domain"
+)
 
 // parts keeps the pieces of a split text in order: a piece goes when those
 // before it have ended, or a reader sees the end before the beginning. Messages
@@ -60,9 +64,10 @@ func (p *parts) end(d *domain.Delivery) []domain.Delivery {
 	return next
 }
 
-// forget drops deliveries that were set aside.
+// forget drops deliveries that were set aside, or had begun and wait.
 func (p *parts) forget(gone map[string]struct{}) (ids []string) {
-	for _, s := range p.of {
+	for message, s := range p.of {
+		maps.DeleteFunc(s.open, func(id string, _ int) bool { _, out := gone[id]; return out })
 		kept := s.next[:0]
 		for _, d := range s.next {
 			if _, out := gone[d.ID]; out {
@@ -71,7 +76,9 @@ func (p *parts) forget(gone map[string]struct{}) (ids []string) {
 			}
 			kept = append(kept, d)
 		}
-		s.next = kept
+		if s.next = kept; len(s.open)+len(kept) == 0 {
+			delete(p.of, message)
+		}
 	}
 	return ids
 }

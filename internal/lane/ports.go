@@ -104,6 +104,7 @@ type Control struct {
 	Success bool  // widen
 	Narrow  bool  // halve the width
 	Pause   Pause // stop the lane
+	Hasten  bool  // what waits because the app is blocked is due now
 }
 
 // Pause stops a lane for a while. The zero value is no pause.

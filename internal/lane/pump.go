@@ -232,6 +232,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.room.Leave(d.ID)
 		delete(l.held, d.ID)
 		b.expired = append(b.expired, settlement(d, now))
+		l.endLocked(d)
 		return
 	}
 	if l.parts.aside(d) {
@@ -271,6 +272,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.room.Leave(d.ID)
 		delete(l.held, d.ID)
 		b.expired = append(b.expired, domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateUncertain, Reason: "ambiguous", At: now})
+		l.endLocked(d)
 	case a.All:
 		l.pause = Pause{Reason: a.Reason, Until: a.Until}
 		if !parked {
@@ -373,14 +375,19 @@ func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.Wa
 }
 
 func (l *Lane) sweepLocked(now time.Time, b *batch) {
+	var over []domain.Delivery
 	l.queue.remove(func(d *domain.Delivery) bool {
 		if !d.Expired(now) || len(b.expired) >= turnBound {
 			return true
 		}
 		b.expired = append(b.expired, settlement(d, now))
+		over = append(over, *d)
 		delete(l.held, d.ID)
 		return false
 	})
+	for i := range over {
+		l.endLocked(&over[i])
+	}
 }
 
 // split stores a division and lines both parts up again.

@@ -105,6 +105,10 @@ func (q *queue) pop() domain.Delivery {
 	return d
 }
 
+// probe lets the least urgent go next: nothing is lost when it is refused, and
+// what stands first has most likely been.
+func (q *queue) probe() { q.turns = patience - 1 }
+
 func (q *queue) emptied(s *stream) {
 	if len(s.list) > 0 {
 		return

@@ -79,17 +79,20 @@ func (l *Lane) attempt(d *domain.Delivery) {
 // againLocked keeps a delivery that has another try coming, so that it need
 // not be read again and does not lose its place.
 func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
-	behind := r.WaitReason == domain.WaitAppBlocked && r.DueAt.After(d.DueAt) // it has lost its place
+	// It has lost its place and waits in the table, with the pieces after it.
+	behind := r.WaitReason == domain.WaitAppBlocked && r.DueAt.After(d.DueAt)
 	if r.Next.Final() || r.WaitReason == domain.WaitHeld || behind || len(l.later) >= laterBound {
 		delete(l.held, d.ID)
-		l.endLocked(d)
+		if !behind {
+			l.endLocked(d)
+		}
 		if !r.Next.Final() {
 			l.laterLocked(r.DueAt)
 		}
 		return
 	}
 	d.State, d.WaitReason, d.DueAt = r.Next, r.WaitReason, r.DueAt
-	d.FailedClass, d.Owner = r.Failed, ""
+	d.FailedClass, d.Errcode, d.Owner = r.Failed, r.Attempt.Errcode, ""
 	if r.Counted {
 		d.Attempts++
 	}
@@ -110,7 +113,7 @@ func (l *Lane) endLocked(d *domain.Delivery) {
 
 // workLocked reports whether the pump may find something to do.
 func (l *Lane) workLocked() bool {
-	return l.queue.n > 0 || l.rescan || len(l.later) > 0 || l.room.Len() > 0 || !l.nextDue.IsZero() || l.queue.spilled()
+	return l.queue.n > 0 || l.rescan || len(l.hasten) > 0 || len(l.later) > 0 || l.room.Len() > 0 || !l.nextDue.IsZero() || l.queue.spilled()
 }
 
 // record commits a result. It does not give up while the process lives: WeCom
@@ -239,10 +242,16 @@ func (l *Lane) settleDoubt(now time.Time) bool {
 // not many, and what they say of it is over once it was changed.
 func (l *Lane) controlLocked(c Control, began time.Time) {
 	now := time.Now()
+	if c.Hasten {
+		l.hastenLocked(domain.WaitAppBlocked)
+	}
 	switch {
 	case c.Pause.Reason != "":
 		l.pauseLocked(c.Pause, now)
 		l.width.Probe()
+		if c.Pause.Reason == domain.WaitAppBlocked {
+			l.queue.probe()
+		}
 		l.shaped = now
 	case c.Narrow && began.After(l.shaped):
 		l.width.Narrow()

@@ -185,7 +185,7 @@ const (
 )
 
 const deliveryColumns = `id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media, dup_until,
-	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, doubts, failed_class, owner, fence, started_at, coalesce(finished_at, 0), since, merged_into`
+	dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, doubts, failed_class, errcode, owner, fence, started_at, coalesce(finished_at, 0), since, merged_into`
 
 // scanDelivery reads deliveryColumns, and what follows them into more.
 func scanDelivery(r rows) (domain.Delivery, error) { return scanDeliveryAnd(r) }
@@ -196,7 +196,7 @@ func scanDeliveryAnd(r rows, more ...any) (d domain.Delivery, err error) {
 	var due, expires, started, done, since, dup int64
 	err = r.Scan(append([]any{
 		&d.ID, &d.MessageID, &d.Lane, &priority, &state, &wait, &due, &expires, &d.Body, &media, &dup,
-		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.Doubts, &d.FailedClass, &d.Owner, &d.Fence, &started, &done, &since, &d.MergedInto,
+		&d.DupWindow, &d.OnUncertain, &d.Scene, &d.Digest, &handling, &d.Recipients, &d.Tries, &d.Attempts, &d.Doubts, &d.FailedClass, &d.Errcode, &d.Owner, &d.Fence, &started, &done, &since, &d.MergedInto,
 	}, more...)...)
 	if err != nil {
 		return d, err

@@ -165,6 +165,7 @@ func retry(t *testing.T, open Opener) {
 	finish(t, s, ResultOf(d, c, domain.StateFailed))
 	v, err = s.FindMessage(ctx, d.MessageID)
 	require.NoError(t, err)
+	require.Equal(t, 60020, v.Deliveries[0].Delivery.Errcode)
 	require.Equal(t, domain.StateFailed, v.State)
 	require.Len(t, v.Deliveries[0].Attempts, 2)
 	require.Equal(t, 2, v.Deliveries[0].Delivery.Attempts)
