@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 
 	"hongyan/internal/domain"
 )
@@ -74,6 +77,50 @@ func (s *Server) mayChangeStored(r *request, kind domain.ResourceKind, key strin
 		return 0, err
 	}
 	return have.Version, mayChangeScene(r.caller, key, sc.App)
+}
+
+// outbound names, for the kinds that have one, the secret that goes to the
+// resource's base_url, through its proxy.
+var outbound = map[domain.ResourceKind]string{domain.ResourceApp: secretApp, domain.ResourceRobot: "webhook_key"}
+
+// mayKeepSecret refuses to send a stored secret somewhere else: whoever names
+// the host reads it there. It returns the version that was looked at, which the
+// change must be of; −1 when nothing had to be looked at.
+func (s *Server) mayKeepSecret(r *request, res domain.Resource, ifMatch int64) (int64, error) {
+	secret := outbound[res.Kind]
+	if secret == "" || res.Secrets[secret] != "" || ifMatch == 0 || r.caller.Can(domain.ScopeAdmin) {
+		return -1, nil
+	}
+	have, err := s.cfg.Resources.GetResource(r.Context(), res.Kind, res.Key)
+	if missing(err) {
+		return 0, nil
+	}
+	if err == nil && goesTo(have.Spec) != goesTo(res.Spec) {
+		err = domain.Invalid(domain.FieldError{
+			Pointer: "/" + secret, Code: "secret_moves", Message: "is kept, and base_url or proxy would send it somewhere else", Fix: "give the secret anew, or use a key of scope admin",
+		})
+	}
+	return have.Version, err
+}
+
+// goesTo tells where calls of an app or a robot go, and through what. Of a
+// proxy the user does not count.
+func goesTo(spec json.RawMessage) (to [2]string) {
+	var at struct {
+		BaseURL string `json:"base_url"`
+		Proxy   string `json:"proxy"`
+	}
+	if json.Unmarshal(spec, &at) != nil {
+		return to // what cannot be read is not stored
+	}
+	for i, text := range []string{cmp.Or(at.BaseURL, "https://qyapi.weixin.qq.com"), at.Proxy} {
+		to[i] = text
+		if u, err := url.Parse(text); err == nil {
+			port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443", "socks5": "1080"}[u.Scheme])
+			to[i] = u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port + strings.TrimRight(u.EscapedPath(), "/")
+		}
+	}
+	return to
 }
 
 // pinned joins what the client demands with the version that was looked at.

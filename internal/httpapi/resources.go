@@ -28,7 +28,7 @@ type readOnly struct {
 // App is an application as it is written.
 type appBody struct {
 	domain.App
-	Secret   *string       `json:"secret,omitempty" doc:"The app's secret in WeCom; write-only. Left out, the stored one stays"`
+	Secret   *string       `json:"secret,omitempty" doc:"The app's secret in WeCom; write-only. Left out, the stored one stays; to keep it under another base_url or proxy takes the scope admin"`
 	Callback *callbackBody `json:"callback,omitempty" doc:"Token and key of the app's callback; write-only"`
 	readOnly
 }
@@ -349,16 +349,24 @@ func (s *Server) putResource(w http.ResponseWriter, r *request, res domain.Resou
 	if err != nil {
 		return err
 	}
+	seen, err := s.mayKeepSecret(r, res, ifMatch)
+	if err != nil {
+		return err
+	}
+	at, err := pinned(ifMatch, seen)
+	if err != nil {
+		return err
+	}
 	if dry {
-		change, err := s.cfg.Resources.TryResource(r.Context(), res, ifMatch)
+		change, err := s.cfg.Resources.TryResource(r.Context(), res, at)
 		if err != nil {
 			return err
 		}
 		return replyChange(w, r, change, false)
 	}
-	stored, created, err := s.cfg.Resources.PutResource(r.Context(), res, ifMatch, r.caller.KeyID)
+	stored, created, err := s.cfg.Resources.PutResource(r.Context(), res, at, r.caller.KeyID)
 	if err != nil {
-		return taken(r, res.Key, err)
+		return taken(r, res.Key, moved(ifMatch, seen, err))
 	}
 	return s.replyPut(w, r, stored, created)
 }

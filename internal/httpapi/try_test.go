@@ -33,7 +33,7 @@ func TestDryRunOfAPut(t *testing.T) {
 		{"apps/ops", `{"corp_id":"ww1","agent_id":7,"proxy":"http://u:***@p:1"}`, 200, "unchanged", nil},
 		{"apps/ops", strings.Replace(app, "CANARY1", "CANARY3", 1), 200, "updated", []string{"secret"}},
 		{"apps/ops", strings.Replace(app, "CANARY2", "CANARY3", 1), 200, "updated", []string{"proxy_password"}},
-		{"apps/ops", `{"corp_id":"ww1","agent_id":7}`, 200, "updated", []string{"proxy_password"}},
+		{"apps/ops", `{"corp_id":"ww1","agent_id":7,"secret":"CANARY1"}`, 200, "updated", []string{"proxy_password"}},
 		{"apps/ops", `{"corp_id":"ww1","agent_id":8,"proxy":"http://u:***@p:1"}`, 200, "updated", nil},
 		{"apps/new", `{"corp_id":"ww1","agent_id":9,"secret":"CANARY4"}`, 200, "created", []string{"secret"}},
 		{"apps/new", `{"corp_id":"ww1","agent_id":9}`, 422, "", nil},

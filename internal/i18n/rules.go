@@ -56,6 +56,7 @@ var rules = map[string]rule{
 	"unknown_audience": {message: Pair{"there is no such audience", "没有这个接收组"}, fix: Pair{"list them with GET /v1/audiences", "可用 GET /v1/audiences 列出"}},
 	"unknown_robot":    {message: Pair{"there is no such robot", "没有这个机器人"}, fix: Pair{"check its key", "请检查其键"}},
 	"proxy_password":   {message: Pair{"has a masked password, and none is stored for this URL", "密码已被遮盖，且没有为此 URL 保存过密码"}, fix: Pair{"give the password: *** keeps the stored one while scheme, user and host stay as they are", "请填写密码：只有在协议、用户和主机都不变时，*** 才表示保留已保存的密码"}},
+	"secret_moves":     {message: Pair{"is kept, and base_url or proxy would send it somewhere else", "沿用已保存的密钥，但 base_url 或 proxy 会把它发往别处"}, fix: Pair{"give the secret anew, or use a key of scope admin", "请重新填写密钥，或使用带 admin 权限的密钥"}},
 	"unsupported":      {message: Pair{"is not supported", "暂不支持"}, fix: Pair{"leave it out", "请去掉该字段"}},
 	"cycle":            {message: Pair{"contains itself", "包含了自身"}, fix: Pair{"break the circle", "请去除循环引用"}},
 	"conflict":         {message: Pair{"is taken by another object", "已被其他对象占用"}, fix: Pair{"choose another value", "请使用其他值"}},
