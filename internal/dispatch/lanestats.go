@@ -16,8 +16,8 @@ const (
 	slowReuse = 10
 )
 
-// laneStats counts what the lanes hold. It reads every open row, which a
-// million of them make slow; then callers share a reading that may be some
+// laneStats counts what the lanes hold. It walks an index of all that waits,
+// which a million entries make slow; then callers share a reading that may be some
 // seconds old. Quick readings are never reused: what a caller did before is
 // in its answer. Safe for concurrent use.
 type laneStats struct {

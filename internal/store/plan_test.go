@@ -215,6 +215,50 @@ func TestR23_ListPlansPostgres(t *testing.T) {
 	check("analyzed")
 }
 
+// Counting what the lanes hold must not read the rows.
+func TestCountPlanSQLite(t *testing.T) {
+	s := openTest(t, Config{DataDir: t.TempDir()})
+	waits, _, _ := strings.Cut(countOpen, "UNION ALL") // what is being sent is little
+	require.Contains(t, sqlitePlan(t, s, waits, int64(1)), "SCAN deliveries USING INDEX deliveries_live")
+	type op struct {
+		name   string
+		p1, p3 int
+	}
+	program, err := collect(t.Context(), s.engine.reader(), `EXPLAIN `+waits, []any{int64(1)}, func(r rows) (o op, err error) {
+		var addr, p2, p5 int
+		var p4, comment any
+		err = r.Scan(&addr, &o.name, &o.p1, &p2, &o.p3, &p4, &p5, &comment)
+		return o, err
+	})
+	require.NoError(t, err)
+	tables := map[int]bool{} // cursors that are moved to a row when a column of it is asked for
+	for _, o := range program {
+		if o.name == "DeferredSeek" {
+			tables[o.p3] = true
+		}
+	}
+	for _, o := range program {
+		require.False(t, o.name == "Column" && tables[o.p1], "a column is read from the table")
+	}
+}
+
+func TestCountPlanPostgres(t *testing.T) {
+	base := os.Getenv("TEST_DATABASE_URL")
+	if base == "" {
+		t.Skip("TEST_DATABASE_URL is not set: PostgreSQL is not tested")
+	}
+	url, drop, err := scratch.Schema(t.Context(), base)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, drop()) })
+	s := openTest(t, Config{URL: url})
+	bulk(t, s, 20_000)
+	_, err = s.engine.reader().exec(t.Context(), `VACUUM ANALYZE deliveries`)
+	require.NoError(t, err)
+	plan := pgPlan(t, s, asked{countOpen, []any{int64(1)}})
+	require.Contains(t, plan, "Index Only Scan using deliveries_live")
+	require.NotContains(t, plan, "Seq Scan")
+}
+
 func pgPlan(t *testing.T, s *Store, a asked) string {
 	t.Helper()
 	plan, err := collect(t.Context(), s.engine.reader(), `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) `+a.query, a.args, func(r rows) (line string, err error) {

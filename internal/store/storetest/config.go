@@ -272,6 +272,7 @@ func laneStats(t *testing.T, open Opener) {
 		{domain.StateQueued, domain.WaitDigest, in(-time.Hour), in(time.Hour)}, // these wait on purpose
 		{domain.StateQueued, domain.WaitHeld, in(-time.Hour), in(time.Hour)},
 		{domain.StateScheduled, domain.WaitQuietHours, in(time.Hour), in(time.Hour)},
+		{domain.StateScheduled, domain.WaitScheduled, in(0), in(0)}, // that time has come
 	} {
 		sub := Submission("ops", "b")
 		d := &sub.Deliveries[0]
@@ -293,7 +294,7 @@ func laneStats(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.Len(t, stats, 4)
 	require.Equal(t, domain.LaneStats{
-		Lane: "app:ops", Depth: 6, OldestAt: second.Since, NextDueAt: first.Deliveries[0].DueAt, Owner: "n1", Fence: fence,
+		Lane: "app:ops", Depth: 7, OldestAt: second.Since, NextDueAt: first.Deliveries[0].DueAt, Owner: "n1", Fence: fence,
 		WaitReasons: map[domain.WaitReason]int64{
 			domain.WaitBackoff: 1, domain.WaitMemberRate: 1, domain.WaitDigest: 1, domain.WaitHeld: 1, domain.WaitQuietHours: 1,
 		},

@@ -83,8 +83,9 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_message ON deliveries (message_id);
 CREATE INDEX deliveries_state ON deliveries (state, message_id);
 CREATE INDEX deliveries_scheduled ON deliveries (tries, message_id, due_at) WHERE finished_at IS NULL AND state <> 'sending' AND state <> 'queued';
--- One walk per stream: what shares a lane, a priority and a scene.
-CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id) WHERE finished_at IS NULL AND state <> 'sending';
+-- One walk per stream: what shares a lane, a priority and a scene. The last two
+-- are for counting without the rows.
+CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id, wait_reason, since) WHERE finished_at IS NULL AND state <> 'sending';
 CREATE INDEX deliveries_merged ON deliveries (merged_into, message_id) WHERE merged_into <> '';
 CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND finished_at IS NULL AND state <> 'sending';
 
