@@ -64,6 +64,12 @@ func (c Caller) AllowsApp(key string) bool {
 	return len(c.Apps) == 0 || slices.Contains(c.Apps, key)
 }
 
+// AllowsSceneOf reports whether the caller may see and use a scene that names
+// that app, or none: such a scene may take any.
+func (c Caller) AllowsSceneOf(key, app string) bool {
+	return c.AllowsScene(key) && (app == "" || c.AllowsApp(app))
+}
+
 // AllowsMessage reports whether the caller may see and act on a message.
 func (c Caller) AllowsMessage(m Message) bool {
 	return c.AllowsScene(m.Scene) && c.AllowsApp(m.App)

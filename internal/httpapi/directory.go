@@ -40,8 +40,13 @@ type DirectoryError struct {
 // directoryApp is the app in the path, if the caller may know of it.
 func (s *Server) directoryApp(r *request) (string, error) {
 	key := r.PathValue("key")
-	if !validKey(key) || !r.caller.AllowsApp(key) {
+	if !validKey(key) {
 		return "", absent(domain.ResourceApp, cut(key, maxKey))
+	}
+	if r.caller.Limited() {
+		if _, err := s.find(r, domain.ResourceApp, key); err != nil {
+			return "", err
+		}
 	}
 	if s.cfg.Directory == nil {
 		return "", errNoService

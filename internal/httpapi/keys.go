@@ -108,7 +108,7 @@ func listKeys(s *Server, w http.ResponseWriter, r *request) error {
 	}
 	items, next := []Key{}, ""
 	for _, k := range all {
-		if k.ID <= after {
+		if k.ID <= after || !seesKey(r.caller, k) {
 			continue
 		}
 		if len(items) == limit {
@@ -126,7 +126,7 @@ func getKey(s *Server, w http.ResponseWriter, r *request) error {
 		return err
 	}
 	for _, k := range all {
-		if k.ID == r.PathValue("id") {
+		if k.ID == r.PathValue("id") && seesKey(r.caller, k) {
 			return reply(w, http.StatusOK, keyView(k))
 		}
 	}
@@ -145,6 +145,9 @@ func revokeKey(s *Server, w http.ResponseWriter, r *request) error {
 		}
 		for _, k := range all {
 			if k.ID == id {
+				if !seesKey(r.caller, k) {
+					return &domain.Error{Code: domain.CodeNotFound}
+				}
 				if err := mayGrant(r.caller, k); err != nil {
 					return err
 				}

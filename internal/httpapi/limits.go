@@ -11,10 +11,95 @@ import (
 	"hongyan/internal/domain"
 )
 
-// A key that is limited to scenes or apps may change only what is of them
+// A key that is limited to scenes or apps sees what its messages can use:
+// scenes that it may use and that name no other app, its apps (without a limit
+// to apps, those that these scenes name), and the audiences of these scenes.
+// Nothing else is there for it; see sight. It may change only what is of them
 // alone. A route says with its field limited that its handler sees to that; on
 // every other one such a key may only read, so that a new route is closed to
 // it until somebody has thought about it. docs/keys.md has the table.
+
+// sight tells which resources of a kind the caller may see.
+func (s *Server) sight(r *request, kind domain.ResourceKind) (func(domain.Resource) bool, error) {
+	c := r.caller
+	switch {
+	case !c.Limited():
+		return func(domain.Resource) bool { return true }, nil
+	case kind == domain.ResourceScene:
+		return func(res domain.Resource) bool {
+			var sc domain.Scene
+			return json.Unmarshal(res.Spec, &sc) == nil && c.AllowsSceneOf(res.Key, sc.App)
+		}, nil
+	case kind == domain.ResourceApp && len(c.Apps) > 0:
+		return func(res domain.Resource) bool { return c.AllowsApp(res.Key) }, nil
+	case kind != domain.ResourceApp && kind != domain.ResourceAudience:
+		return func(domain.Resource) bool { return false }, nil
+	}
+	all, err := s.cfg.Resources.ListResources(r.Context(), domain.ResourceScene)
+	if err != nil {
+		return nil, err
+	}
+	apps, audiences := map[string]bool{}, map[string]bool{}
+	for _, res := range all {
+		var sc domain.Scene
+		if json.Unmarshal(res.Spec, &sc) != nil || !c.AllowsSceneOf(res.Key, sc.App) {
+			continue
+		}
+		apps[sc.App] = true
+		if kind == domain.ResourceAudience {
+			if err := s.reach(r, sc.To.Audiences, audiences); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if kind == domain.ResourceApp {
+		return func(res domain.Resource) bool { return apps[res.Key] }, nil
+	}
+	return func(res domain.Resource) bool { return audiences[res.Key] }, nil
+}
+
+// reach adds audiences and those that they contain.
+func (s *Server) reach(r *request, keys []string, to map[string]bool) error {
+	for _, key := range keys {
+		if to[key] {
+			continue
+		}
+		to[key] = true
+		res, err := s.cfg.Resources.GetResource(r.Context(), domain.ResourceAudience, key)
+		var a domain.Audience
+		switch {
+		case missing(err):
+			continue
+		case err != nil:
+			return err
+		case json.Unmarshal(res.Spec, &a) != nil:
+			continue
+		}
+		if err := s.reach(r, a.Audiences, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find returns a resource that is there for the caller.
+func (s *Server) find(r *request, kind domain.ResourceKind, key string) (domain.Resource, error) {
+	switch {
+	case s.cfg.Resources == nil:
+		return domain.Resource{}, errNoService
+	case !validKey(key):
+		return domain.Resource{}, absent(kind, cut(key, maxKey))
+	}
+	res, err := s.cfg.Resources.GetResource(r.Context(), kind, key)
+	if err != nil {
+		return domain.Resource{}, err
+	}
+	sees, err := s.sight(r, kind)
+	if err == nil && !sees(res) {
+		err = absent(kind, key)
+	}
+	return res, err
+}
 
 // mayUseRoute refuses changes of what belongs to more than a scene or an app.
 func mayUseRoute(c domain.Caller, rt *route) error {
@@ -142,6 +227,11 @@ func moved(ifMatch, seen int64, err error) error {
 		return domain.Errorf(domain.CodeConflict, "it was changed a moment ago; repeat the request")
 	}
 	return err
+}
+
+// seesKey reports whether a key is limited as the one that asks.
+func seesKey(c domain.Caller, k domain.APIKey) bool {
+	return (len(c.Scenes) == 0 || within(k.Scenes, c.Scenes)) && (len(c.Apps) == 0 || within(k.Apps, c.Apps))
 }
 
 // mayGrant refuses a key that may do more than the one that makes or revokes

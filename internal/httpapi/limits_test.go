@@ -1,9 +1,11 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,11 +44,11 @@ func TestLimitedKeys(t *testing.T) {
 		{"PUT", "/v1/apps/theirs", appBody, no, no, no},
 		{"POST", "/v1/apps", appBody, no, no, no},
 		{"DELETE", "/v1/apps/mine", "", y, no, no},
-		{"DELETE", "/v1/apps/theirs", "", hidden, no, hidden},
+		{"DELETE", "/v1/apps/theirs", "", hidden, hidden, hidden},
 		{"POST", "/v1/apps/mine/pause", "", y, no, no},
 		{"POST", "/v1/apps/mine/resume", "", y, no, no},
 		{"POST", "/v1/apps/mine/test", "", y, no, no},
-		{"POST", "/v1/apps/theirs/pause", "", hidden, no, hidden},
+		{"POST", "/v1/apps/theirs/pause", "", hidden, hidden, hidden},
 		{"POST", "/v1/apps/mine/directory/refresh", "", no, no, no},
 
 		{"PUT", "/v1/scenes/mine", `{"app":"mine",` + textOf + `}`, y, y, y},
@@ -57,11 +59,11 @@ func TestLimitedKeys(t *testing.T) {
 		{"POST", "/v1/scenes", `{"app":"mine",` + textOf + `}`, y, no, no},
 		{"PUT", "/v1/scenes/foreign", `{"app":"mine",` + textOf + `}`, no, no, no},
 		{"DELETE", "/v1/scenes/mine", "", y, y, y},
-		{"DELETE", "/v1/scenes/foreign", "", no, hidden, hidden},
+		{"DELETE", "/v1/scenes/foreign", "", hidden, hidden, hidden},
 		{"DELETE", "/v1/scenes/noapp", "", no, hidden, hidden},
 		{"POST", "/v1/scenes/mine/rollback", `{"version":2}`, y, y, y},
 		{"POST", "/v1/scenes/mine/rollback", `{"version":1}`, no, y, no},
-		{"POST", "/v1/scenes/foreign/rollback", `{"version":1}`, no, hidden, hidden},
+		{"POST", "/v1/scenes/foreign/rollback", `{"version":1}`, hidden, hidden, hidden},
 
 		{"PUT", "/v1/audiences/a", `{"users":["u1"]}`, no, no, no},
 		{"POST", "/v1/audiences", `{"users":["u1"]}`, no, no, no},
@@ -73,7 +75,7 @@ func TestLimitedKeys(t *testing.T) {
 		{"POST", "/v1/keys", `{"name":"n","scopes":["send"],"apps":["mine"],"app":"theirs"}`, no, no, no},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["send"],"scenes":["mine"]}`, no, y, no},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["admin"],"scenes":["mine"],"apps":["mine"],"app":"mine"}`, y, y, y},
-		{"DELETE", "/v1/keys/{unlimited}", "", no, no, no},
+		{"DELETE", "/v1/keys/{unlimited}", "", hidden, hidden, hidden},
 		{"DELETE", "/v1/keys/{both}", "", y, y, y},
 	} {
 		for _, want := range []struct {
@@ -104,14 +106,84 @@ func TestLimitedKeys(t *testing.T) {
 	}
 }
 
+// What a key that is limited to app "mine", to scene "mine" or to both may see.
+func TestLimitedKeysSee(t *testing.T) {
+	a := limitsAPI(t, func(c *httpapi.Config) { c.Lanes = someLanes{} })
+	for key, body := range map[string]string{
+		"inner": `{"users":["u3"]}`, "outer": `{"audiences":["inner"]}`, "other": `{"users":["u4"]}`,
+	} {
+		require.Less(t, a.do("PUT", "/v1/audiences/"+key, "admin", body).StatusCode, 300)
+	}
+	for key, body := range map[string]string{
+		"mine": `{"app":"mine","to":{"audiences":["outer"]},` + textOf + `}`, "foreign": `{"app":"theirs","to":{"audiences":["other"]},` + textOf + `}`,
+	} {
+		require.Less(t, a.do("PUT", "/v1/scenes/"+key, "admin", body).StatusCode, 300)
+	}
+	own := a.do("GET", "/v1/keys", "scene", "").body
+	require.Contains(t, own, `"name":"scene"`)
+	for limit, want := range map[string]map[string][]string{
+		"admin": {"apps": {"mine", "theirs"}, "scenes": {"foreign", "mine", "noapp"}, "audiences": {"a", "inner", "other", "outer"}, "lanes": {"app:mine", "app:theirs", "robot:r"}},
+		"app":   {"apps": {"mine"}, "scenes": {"mine", "noapp"}, "audiences": {"inner", "outer"}, "lanes": {"app:mine"}, "keys": {"app", "both"}},
+		"scene": {"apps": {"mine"}, "scenes": {"mine"}, "audiences": {"inner", "outer"}, "lanes": {"app:mine"}, "keys": {"scene", "both"}},
+		"both":  {"apps": {"mine"}, "scenes": {"mine"}, "audiences": {"inner", "outer"}, "lanes": {"app:mine"}, "keys": {"both"}},
+	} {
+		for kind, keys := range want {
+			var got struct {
+				Items []struct{ Key, Lane, Name string }
+			}
+			require.NoError(t, json.Unmarshal([]byte(a.do("GET", "/v1/"+kind, limit, "").body), &got))
+			names := []string{}
+			for _, i := range got.Items {
+				if kind == "keys" || kind == "lanes" {
+					i.Key = i.Name + i.Lane
+				}
+				names = append(names, i.Key)
+			}
+			require.ElementsMatch(t, keys, names, "%s sees %s", limit, kind)
+			if kind == "keys" || kind == "lanes" {
+				continue
+			}
+			for _, key := range []string{"mine", "theirs", "foreign", "noapp", "a", "inner", "other", "outer"} {
+				if status := a.do("GET", "/v1/"+kind+"/"+key, limit, "").StatusCode; slices.Contains(keys, key) {
+					require.Equal(t, 200, status, "%s reads %s/%s", limit, kind, key)
+				} else {
+					require.Equal(t, 404, status, "%s reads %s/%s", limit, kind, key)
+				}
+			}
+		}
+	}
+	require.Equal(t, 404, a.do("GET", a.named("/v1/keys/{unlimited}"), "app", "").StatusCode)
+	require.Equal(t, 200, a.do("GET", a.named("/v1/keys/{both}"), "app", "").StatusCode)
+	require.Equal(t, 404, a.do("GET", "/v1/scenes/mine/versions/1", "app", "").StatusCode, "it belonged to the other app")
+	require.Equal(t, 200, a.do("GET", "/v1/scenes/mine/versions/2", "app", "").StatusCode)
+	require.Equal(t, 404, a.do("GET", "/v1/scenes/foreign/versions", "app", "").StatusCode)
+	require.Equal(t, 404, a.do("POST", "/v1/scenes/foreign/preview", "app", "{}").StatusCode)
+	require.Contains(t, a.do("GET", "/v1/lanes", "app", "").body, "zhangsan")
+	require.NotContains(t, a.do("GET", "/v1/lanes", "scene", "").body, "zhangsan", "other scenes may write to them")
+	require.Equal(t, 404, a.do("GET", "/v1/apps/theirs/directory", "scene", "").StatusCode)
+}
+
+// someLanes are of two apps and a robot, each with a member that is written to.
+type someLanes struct{}
+
+func (someLanes) Lanes(context.Context) ([]domain.LaneStatus, error) {
+	var out []domain.LaneStatus
+	for _, name := range []string{"app:mine", "app:theirs", "robot:r"} {
+		l := domain.LaneStatus{LaneReport: domain.LaneReport{Hot: []domain.HotMember{{ID: "zhangsan"}}}}
+		l.Lane = name
+		out = append(out, l)
+	}
+	return out, nil
+}
+
 // limits is an edge with apps, scenes and keys for the table.
 type limits struct {
 	*api
 	ids *strings.Replacer
 }
 
-func limitsAPI(t *testing.T) limits {
-	a := newAPI(t)
+func limitsAPI(t *testing.T, change ...func(*httpapi.Config)) limits {
+	a := newAPI(t, change...)
 	for _, r := range []struct{ path, body string }{
 		{"apps/mine", appBody},
 		{"apps/theirs", strings.Replace(appBody, "1,", "2,", 1)},

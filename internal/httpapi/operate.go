@@ -74,8 +74,13 @@ func operateApp(action func(ctx context.Context, s *Server, r *request, key stri
 			return err
 		}
 		key := r.PathValue("key")
-		if !validKey(key) || !r.caller.AllowsApp(key) {
+		if !validKey(key) {
 			return absent(domain.ResourceApp, cut(key, maxKey))
+		}
+		if r.caller.Limited() {
+			if _, err := s.find(r, domain.ResourceApp, key); err != nil {
+				return err
+			}
 		}
 		if err := mayChangeApp(r.caller, key); err != nil {
 			return err
@@ -143,13 +148,17 @@ func listLanes(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	sees, err := s.sight(r, domain.ResourceApp)
+	if err != nil {
+		return err
+	}
 	slices.SortFunc(lanes, func(a, b domain.LaneStatus) int { return strings.Compare(a.Lane, b.Lane) })
 	items, next := []Lane{}, ""
 	for _, l := range lanes {
 		if l.Lane <= after {
 			continue
 		}
-		if app, ok := strings.CutPrefix(l.Lane, "app:"); ok && !r.caller.AllowsApp(app) || !ok && len(r.caller.Apps) > 0 {
+		if app, ok := strings.CutPrefix(l.Lane, "app:"); r.caller.Limited() && (!ok || !sees(domain.Resource{Key: app})) {
 			continue
 		}
 		if len(items) == limit {
@@ -165,7 +174,7 @@ func listLanes(s *Server, w http.ResponseWriter, r *request) error {
 		if v.Waiting == nil {
 			v.Waiting = map[domain.WaitReason]int64{}
 		}
-		if v.Hot == nil {
+		if v.Hot == nil || len(r.caller.Scenes) > 0 { // whom other scenes write to
 			v.Hot = []domain.HotMember{}
 		}
 		if v.Used == nil {

@@ -153,18 +153,6 @@ func missing(err error) bool {
 	}
 }
 
-// allowsResource reports whether the caller may see a resource.
-func allowsResource(c domain.Caller, kind domain.ResourceKind, key string) bool {
-	switch kind {
-	case domain.ResourceApp:
-		return c.AllowsApp(key)
-	case domain.ResourceScene:
-		return c.AllowsScene(key)
-	default:
-		return true
-	}
-}
-
 // absent is the error for a resource that is not there, or not for the caller.
 func absent(kind domain.ResourceKind, key string) error {
 	switch kind {
@@ -230,10 +218,7 @@ func getResource(kind domain.ResourceKind) handler {
 			return errNoService
 		}
 		key := r.PathValue("key")
-		if !validKey(key) || !allowsResource(r.caller, kind, key) {
-			return absent(kind, cut(key, maxKey))
-		}
-		res, err := s.cfg.Resources.GetResource(r.Context(), kind, key)
+		res, err := s.find(r, kind, key)
 		if err != nil {
 			return err
 		}
@@ -266,9 +251,13 @@ func listResources(kind domain.ResourceKind) handler {
 		if err != nil {
 			return err
 		}
+		sees, err := s.sight(r, kind)
+		if err != nil {
+			return err
+		}
 		items, next, lastKey := []json.RawMessage{}, "", ""
 		for _, res := range all {
-			if res.Key <= after || !allowsResource(r.caller, kind, res.Key) {
+			if res.Key <= after || !sees(res) {
 				continue
 			}
 			if len(items) == limit {
@@ -334,9 +323,6 @@ func putAudience(s *Server, w http.ResponseWriter, r *request) error {
 func (s *Server) putResource(w http.ResponseWriter, r *request, res domain.Resource) error {
 	if s.cfg.Resources == nil {
 		return errNoService
-	}
-	if !allowsResource(r.caller, res.Kind, res.Key) {
-		return &domain.Error{Code: domain.CodeForbidden}
 	}
 	if _, err := s.mayChangeStored(r, res.Kind, res.Key); err != nil {
 		return err
@@ -408,8 +394,13 @@ func deleteResource(kind domain.ResourceKind) handler {
 			return errNoService
 		}
 		key := r.PathValue("key")
-		if !validKey(key) || !allowsResource(r.caller, kind, key) {
+		if !validKey(key) {
 			return absent(kind, cut(key, maxKey))
+		}
+		if r.caller.Limited() { // what it may not see is not there
+			if _, err := s.find(r, kind, key); err != nil {
+				return err
+			}
 		}
 		seen, err := s.mayChangeStored(r, kind, key)
 		if err != nil {

@@ -102,7 +102,8 @@ func (s *Server) replyScene(w http.ResponseWriter, r *request, v domain.SceneVer
 	return s.replyPut(w, r, res, created)
 }
 
-// sceneKey is the scene in the path, if the caller may see it.
+// sceneKey is the scene in the path, unless the caller may not see it. It need
+// not be there: the draft of a new one can be previewed.
 func (s *Server) sceneKey(r *request) (string, error) {
 	if s.cfg.Scenes == nil || s.cfg.Resources == nil {
 		return "", errNoService
@@ -110,6 +111,16 @@ func (s *Server) sceneKey(r *request) (string, error) {
 	key := r.PathValue("key")
 	if !validKey(key) || !r.caller.AllowsScene(key) {
 		return "", absent(domain.ResourceScene, cut(key, maxKey))
+	}
+	res, err := s.cfg.Resources.GetResource(r.Context(), domain.ResourceScene, key)
+	switch {
+	case !r.caller.Limited() || missing(err):
+		return key, nil
+	case err != nil:
+		return "", err
+	}
+	if sees, err := s.sight(r, domain.ResourceScene); err != nil || !sees(res) {
+		return "", absent(domain.ResourceScene, key)
 	}
 	return key, nil
 }
@@ -150,6 +161,9 @@ func getSceneVersion(s *Server, w http.ResponseWriter, r *request) error {
 	v, err := s.cfg.Scenes.GetSceneVersion(r.Context(), key, n)
 	if err != nil {
 		return err
+	}
+	if !r.caller.AllowsSceneOf(key, v.Scene.App) { // it belonged to another app then
+		return &domain.Error{Code: domain.CodeNotFound}
 	}
 	res, err := asResource(v)
 	if err != nil {

@@ -110,7 +110,7 @@ func (in *Intake) sceneDraft(ctx context.Context, by domain.Caller, req *domain.
 		return draft{}, err
 	}
 	s := live.Scene
-	if !by.AllowsScene(s.Key) {
+	if !by.AllowsSceneOf(s.Key, s.App) {
 		return draft{}, domain.Errorf(domain.CodeForbidden, "this key may not use scene %q", s.Key)
 	}
 	if s.Policy.IdempotencyKey == "required" && o.IdempotencyKey == "" && !o.dry {

@@ -2,6 +2,7 @@ package intake_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -37,7 +38,13 @@ type nobody struct{}
 func (nobody) Audience(string) (domain.Audience, bool) { return domain.Audience{}, false }
 func (nobody) Scene(string) (domain.Scene, int, bool)  { return domain.Scene{}, 0, false }
 func (nobody) SceneByCode(code int) (domain.Scene, int, bool) {
-	return domain.Scene{Key: "of-code", App: "ops", Code: &code}, 1, code == 0
+	switch code {
+	case 0:
+		return domain.Scene{Key: "of-code", App: "ops", Code: &code}, 1, true
+	case 1:
+		return domain.Scene{Key: "theirs", App: "theirs", Code: &code, Content: json.RawMessage(`{"type":"text","text":{"content":"x"}}`)}, 1, true
+	}
+	return domain.Scene{}, 0, false
 }
 
 // parked are lanes that send nothing: what is accepted stays in the store.
@@ -69,6 +76,17 @@ func newIntake(t *testing.T) (*intake.Intake, *store.Store) {
 		Store: s, Lanes: parked{}, Apps: apps{"ops": {Key: "ops", CorpID: "ww1", AgentID: 1000002}},
 		Scenes: scene.New(nobody{}), Planner: plan.New(nobody{}, ids), Fetch: offline{}, IDs: ids,
 	}), s
+}
+
+// A key that is limited to an app does not see the scenes of others, and so
+// must not render one by sending it through its own app.
+func TestScenesOfOtherAppsAreNotUsed(t *testing.T) {
+	in, _ := newIntake(t)
+	req := domain.SendRequest{Scene: &domain.SceneRef{Code: 1}, App: "ops", To: domain.To{Users: []string{"u"}}}
+	_, err := in.DryRun(t.Context(), domain.Caller{Scopes: []string{domain.ScopeSend}}, req)
+	require.NoError(t, err)
+	_, err = in.DryRun(t.Context(), domain.Caller{Scopes: []string{domain.ScopeSend}, Apps: []string{"ops"}}, req)
+	require.Equal(t, domain.CodeForbidden, domain.CodeOf(err), "%v", err)
 }
 
 // wrong lists pointer and rule of what was refused.

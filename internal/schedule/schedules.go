@@ -85,7 +85,9 @@ func (s *Schedules) allows(by domain.Caller, m domain.SendRequest) bool {
 		}
 		scene = m.Scene.Key
 		if ok {
-			scene = sc.Key
+			if scene = sc.Key; !by.AllowsSceneOf(scene, sc.App) {
+				return false
+			}
 			if app == "" {
 				app = sc.App
 			}
