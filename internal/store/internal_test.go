@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
@@ -329,5 +331,39 @@ func TestTransitions(t *testing.T) {
 				require.False(t, from.CanBecome(to), "%s did not become %s", from, to)
 			}
 		}
+	}
+}
+
+// Whatever PostgreSQL says to somebody who wants a connection is an outage:
+// callers come back. A statement that it cannot take is a fault of ours.
+func TestPostgresRefusals(t *testing.T) {
+	e := &pgEngine{}
+	for code, want := range map[string]string{
+		"28P01": domain.CodeUnavailable, "3D000": domain.CodeUnavailable, "55000": domain.CodeUnavailable, "57P01": domain.CodeUnavailable,
+		"40001": domain.CodeUnavailable, "42501": domain.CodeUnavailable, "25006": domain.CodeUnavailable,
+		"53100": domain.CodeDiskFull, "42P01": domain.CodeInternal, "23505": domain.CodeInternal, "": domain.CodeInternal,
+	} {
+		out, fatal := e.problem(fmt.Errorf("a query: %w", &pgconn.PgError{Code: code}))
+		require.Equal(t, want, out.Code, code)
+		require.False(t, fatal)
+	}
+
+	base := os.Getenv("TEST_DATABASE_URL")
+	if base == "" {
+		t.Skip("TEST_DATABASE_URL is not set: PostgreSQL is not tested")
+	}
+	for _, change := range []func(*pgx.ConnConfig){
+		func(c *pgx.ConnConfig) { c.Database = "template0" }, // takes no connections
+		func(c *pgx.ConnConfig) { c.Database = "no-such-database" },
+		func(c *pgx.ConnConfig) { c.User = "no-such-role" },
+		func(c *pgx.ConnConfig) { c.RuntimeParams["no_such_parameter"] = "1" },
+	} {
+		cfg, err := pgx.ParseConfig(base)
+		require.NoError(t, err)
+		change(cfg)
+		_, err = pgx.ConnectConfig(t.Context(), cfg)
+		require.Error(t, err)
+		out, _ := e.problem(fmt.Errorf("connect to PostgreSQL: %w", err))
+		require.Equal(t, domain.CodeUnavailable, out.Code, err)
 	}
 }

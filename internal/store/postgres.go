@@ -212,27 +212,32 @@ func (e *pgEngine) apply(ctx context.Context, writer int, ops []*op) (ends, erro
 	return e.writing[writer].apply(ctx, ops)
 }
 
+// problem takes for an outage whatever the server refuses when it is asked for
+// a connection, and from a running one what is said of its state or of ours, not
+// of the statement.
 func (e *pgEngine) problem(err error) (*domain.Error, bool) {
 	if d, ok := errors.AsType[*domain.Error](err); ok {
 		return d, false
 	}
 	out := &domain.Error{Code: domain.CodeInternal, Err: err}
-	const down = "the database cannot be reached"
+	_, away := errors.AsType[*pgconn.ConnectError](err)
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch class := pe.Code[:min(2, len(pe.Code))]; {
-		case pe.Code == "53100":
+		if pe.Code == "53100" {
 			out.Code, out.Detail = domain.CodeDiskFull, "the disk of the database is full"
-		case class == "08", class == "53", class == "57", class == "58", class == "40", pe.Code == "25006",
-			errors.Is(err, errNotWritable):
-			out.Code, out.Detail = domain.CodeUnavailable, down
+			return out, false
 		}
-		return out, false
+		switch pe.Code[:min(2, len(pe.Code))] {
+		case "08", "28", "3D", "40", "53", "55", "57", "58":
+			away = true
+		}
+		away = away || pe.Code == "25006" || pe.Code == "42501" || errors.Is(err, errNotWritable)
+	} else if !away {
+		_, network := errors.AsType[net.Error](err)
+		away = network || errors.Is(err, errUnknown) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") ||
+			strings.Contains(err.Error(), "unexpected EOF")
 	}
-	_, network := errors.AsType[net.Error](err)
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
-	if errors.Is(err, errUnknown) || network || connecting || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") ||
-		strings.Contains(err.Error(), "unexpected EOF") {
-		out.Code, out.Detail = domain.CodeUnavailable, down
+	if away {
+		out.Code, out.Detail = domain.CodeUnavailable, "the database cannot be reached"
 	}
 	return out, false
 }
