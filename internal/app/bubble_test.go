@@ -458,6 +458,7 @@ type wire struct {
 	now  int                                              // sends going on
 	most int                                              // of them at once
 	roll func(dice *rand.Rand) (wireFault, time.Duration) // nil: 20 ms and no fault
+	spot func(body []byte) wireFault                      // what goes wrong with certain calls; may be nil
 }
 
 // wireFault is what happens to one call.
@@ -476,6 +477,22 @@ func (w *wire) set(roll func(dice *rand.Rand) (wireFault, time.Duration)) {
 	w.roll = roll
 }
 
+// spoil makes something go wrong with every call whose body contains a text.
+func (w *wire) spoil(text string, fault wireFault) {
+	w.watch(func(body []byte) wireFault {
+		if text != "" && bytes.Contains(body, []byte(text)) {
+			return fault
+		}
+		return wireOK
+	})
+}
+
+func (w *wire) watch(spot func(body []byte) wireFault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spot = spot
+}
+
 func (w *wire) fate(url string, body []byte) (wireFault, time.Duration) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(url))
@@ -484,6 +501,11 @@ func (w *wire) fate(url string, body []byte) (wireFault, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen[key]++
+	if w.spot != nil {
+		if fault := w.spot(body); fault != wireOK {
+			return fault, 20 * time.Millisecond
+		}
+	}
 	if w.roll == nil {
 		return wireOK, 20 * time.Millisecond
 	}

@@ -215,8 +215,9 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 		return l.unread(err)
 	}
 	full := len(items) == mergeBound
-	items = l.mergeable(items, now)
+	items, begun := mergeable(items, now)
 	l.mu.Lock()
+	l.goAloneLocked(begun)
 	delete(l.digests.pressure, group)
 	if w := l.digests.windows[group]; w != nil {
 		w.waiting = 0
@@ -301,15 +302,23 @@ func (l *Lane) unpack(ctx context.Context, items []domain.Mergeable) ([]domain.M
 	return items, nil
 }
 
-// mergeable leaves out what has expired.
-func (l *Lane) mergeable(items []domain.Mergeable, now time.Time) []domain.Mergeable {
-	out := items[:0]
+// mergeable leaves out what has expired, and tells apart what is left of texts
+// that have begun: who has read the first piece wants the others, not a line in
+// a digest.
+func mergeable(items []domain.Mergeable, now time.Time) (out, begun []domain.Mergeable) {
+	whole := map[string]bool{}
 	for _, it := range items {
-		if !it.Delivery.Expired(now) {
+		d := &it.Delivery
+		whole[d.MessageID] = whole[d.MessageID] || d.Handling.Part < 2
+		switch {
+		case d.Expired(now):
+		case whole[d.MessageID]:
 			out = append(out, it)
+		default:
+			begun = append(begun, it)
 		}
 	}
-	return out
+	return out, begun
 }
 
 // goAloneLocked sends deliveries of a digest group as they are, in their order:

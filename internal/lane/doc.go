@@ -16,7 +16,9 @@
 //
 // What is due stands in streams, one per priority and scene, that take turns
 // by weight. What must wait for a member's budget stands in the room: a line
-// per member. What waits for anything else is in the table with its due time.
+// per member. A piece of a split text that would overtake another is set aside
+// until the table says that those before it have ended. What waits for anything
+// else is in the table with its due time.
 //
 // The package knows nothing of WeCom; what a delivery means is the Sender's.
 package lane

@@ -49,7 +49,11 @@ func (l *Lane) refill(now time.Time) bool {
 		l.queue.push(d, true)
 	}
 	// The net under lost notices: now and then the table is read unasked.
-	scan := l.rescan || (!l.nextDue.IsZero() && !l.scanAt().After(now)) || now.Sub(l.scanned) >= idleCheck
+	unasked := l.rescan || now.Sub(l.scanned) >= idleCheck
+	if unasked {
+		l.parts.lookAll()
+	}
+	scan := unasked || (!l.nextDue.IsZero() && !l.scanAt().After(now))
 	if scan {
 		l.rescan, l.nextDue, l.scanned = false, time.Time{}, now
 	}
@@ -138,7 +142,7 @@ func (l *Lane) overdue(now time.Time) ([]domain.Settlement, bool) {
 	if len(tickets) == 0 {
 		return nil, true
 	}
-	rows, err := l.loadOpen(tickets)
+	rows, err := l.loadOpen(idsOf(tickets))
 	if err != nil {
 		return nil, l.unread(err)
 	}
@@ -149,25 +153,30 @@ func (l *Lane) overdue(now time.Time) ([]domain.Settlement, bool) {
 		l.room.Leave(t.ID)
 		if d, open := rows[t.ID]; open {
 			out = append(out, settlement(d, now))
-			l.endLocked(d)
 		}
 	}
 	return out, true
 }
 
-// loadOpen reads those of the tickets' deliveries that are still open.
-func (l *Lane) loadOpen(tickets []pace.Ticket) (map[string]*domain.Delivery, error) {
+func idsOf(tickets []pace.Ticket) []string {
 	ids := make([]string, len(tickets))
 	for i := range tickets {
 		ids[i] = tickets[i].ID
 	}
-	rows, err := l.e.store.LoadOpen(l.e.ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]*domain.Delivery, len(rows))
-	for i := range rows {
-		out[rows[i].ID] = &rows[i]
+	return ids
+}
+
+// loadOpen reads those of the deliveries that are queued or scheduled.
+func (l *Lane) loadOpen(ids []string) (map[string]*domain.Delivery, error) {
+	out := make(map[string]*domain.Delivery, len(ids))
+	for some := range slices.Chunk(ids, turnBound) {
+		rows, err := l.e.store.LoadOpen(l.e.ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			out[rows[i].ID] = &rows[i]
+		}
 	}
 	return out, nil
 }
@@ -182,7 +191,7 @@ func (l *Lane) rouse(now time.Time) ([]domain.Delivery, bool) {
 	}
 	tickets := l.room.Ready(now, n, func(member string) int { return l.e.sender.Free(l.key, member, now) })
 	l.mu.Unlock()
-	rows, err := l.loadOpen(tickets)
+	rows, err := l.loadOpen(idsOf(tickets))
 	if err != nil {
 		return nil, l.unread(err)
 	}

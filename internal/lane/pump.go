@@ -100,6 +100,10 @@ func (l *Lane) turn() bool {
 	if !l.e.trusted(now) || !l.settleDoubt(now) || !l.hurry() || !l.refill(now) {
 		return false
 	}
+	with, ok := l.order(now)
+	if !ok {
+		return false
+	}
 	over, ok := l.overdue(now)
 	if !ok {
 		return false
@@ -109,7 +113,7 @@ func (l *Lane) turn() bool {
 		return false
 	}
 	b := l.pick(roused)
-	b.expired = append(b.expired, over...)
+	b.expired, b.defers = append(b.expired, over...), append(b.defers, with...)
 	ctx := l.e.ctx
 	if !l.putAside(ctx, &b) {
 		for i := range b.claims {
@@ -125,7 +129,9 @@ func (l *Lane) turn() bool {
 			return false
 		}
 	}
-	return !b.empty()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !b.empty() || len(l.parts.ask) > 0
 }
 
 // putAside writes what a turn decided about deliveries that do not go now, and
@@ -142,6 +148,11 @@ func (l *Lane) putAside(ctx context.Context, b *batch) bool {
 			l.failed("expire deliveries", err)
 			return false
 		}
+		l.mu.Lock()
+		for i := range b.expired {
+			l.parts.end(b.expired[i].MessageID, b.expired[i].DeliveryID)
+		}
+		l.mu.Unlock()
 		for i := range b.expired {
 			l.e.cfg.OnFinal(b.expired[i].MessageID)
 		}
@@ -170,7 +181,7 @@ func (l *Lane) failed(what string, err error) {
 	l.queue.remove(func(d *domain.Delivery) bool { delete(l.held, d.ID); return false })
 	l.queue.clear()
 	l.room.Clear()
-	for _, id := range l.parts.clear() {
+	for _, id := range l.parts.clear(func(id string) bool { _, held := l.held[id]; return held }) {
 		delete(l.held, id)
 	}
 	l.rescan = true
@@ -232,13 +243,19 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.room.Leave(d.ID)
 		delete(l.held, d.ID)
 		b.expired = append(b.expired, settlement(d, now))
-		l.endLocked(d)
 		return
 	}
-	if l.parts.aside(d) {
+	w, begun := l.parts.way(d)
+	switch {
+	case w == wayAsked && parked:
+		return // in its line until that is known
+	case w != wayFree:
 		l.room.Leave(d.ID)
 		l.held[d.ID] = struct{}{}
 		return
+	case begun:
+		d.Handling.Quiet = "" // what has begun is finished
+		delete(l.digests.alone, d.ID)
 	}
 	if until, quiet := l.quietLocked(d, now); quiet {
 		l.room.Leave(d.ID)
@@ -250,7 +267,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 			l.deferLocked(d, until, domain.WaitScheduled, b)
 			return
 		}
-		if l.digestLocked(d, now, b) {
+		if !begun && l.digestLocked(d, now, b) {
 			return
 		}
 		if members := l.behind(d, ticket(d)); len(members) > 0 {
@@ -272,7 +289,6 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.room.Leave(d.ID)
 		delete(l.held, d.ID)
 		b.expired = append(b.expired, domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateUncertain, Reason: "ambiguous", At: now})
-		l.endLocked(d)
 	case a.All:
 		l.pause = Pause{Reason: a.Reason, Until: a.Until}
 		if !parked {
@@ -370,24 +386,20 @@ func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.Wa
 		until = d.ExpiresAt
 	}
 	delete(l.held, d.ID)
+	l.parts.end(d.MessageID, d.ID)
 	b.defers = append(b.defers, domain.Deferral{DeliveryID: d.ID, Lane: l.key, Fence: l.fence, DueAt: until, Reason: reason})
 	l.laterLocked(until)
 }
 
 func (l *Lane) sweepLocked(now time.Time, b *batch) {
-	var over []domain.Delivery
 	l.queue.remove(func(d *domain.Delivery) bool {
 		if !d.Expired(now) || len(b.expired) >= turnBound {
 			return true
 		}
 		b.expired = append(b.expired, settlement(d, now))
-		over = append(over, *d)
 		delete(l.held, d.ID)
 		return false
 	})
-	for i := range over {
-		l.endLocked(&over[i])
-	}
 }
 
 // split stores a division and lines both parts up again.

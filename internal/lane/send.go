@@ -83,9 +83,7 @@ func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 	behind := r.WaitReason == domain.WaitAppBlocked && r.DueAt.After(d.DueAt)
 	if r.Next.Final() || r.WaitReason == domain.WaitHeld || behind || len(l.later) >= laterBound {
 		delete(l.held, d.ID)
-		if !behind {
-			l.endLocked(d)
-		}
+		l.parts.end(d.MessageID, d.ID)
 		if !r.Next.Final() {
 			l.laterLocked(r.DueAt)
 		}
@@ -102,18 +100,9 @@ func (l *Lane) againLocked(d *domain.Delivery, r *domain.Result) {
 	l.later.add(*d)
 }
 
-// endLocked lets the pieces of a split text go on that waited for this one.
-func (l *Lane) endLocked(d *domain.Delivery) {
-	next := l.parts.end(d)
-	for i := len(next) - 1; i >= 0; i-- {
-		next[i].Handling.Quiet = "" // what has begun is finished
-		l.queue.push(next[i], true)
-	}
-}
-
 // workLocked reports whether the pump may find something to do.
 func (l *Lane) workLocked() bool {
-	return l.queue.n > 0 || l.rescan || len(l.hasten) > 0 || len(l.later) > 0 || l.room.Len() > 0 || !l.nextDue.IsZero() || l.queue.spilled()
+	return l.queue.n > 0 || l.rescan || len(l.hasten)+len(l.parts.ask)+len(l.later) > 0 || l.room.Len() > 0 || !l.nextDue.IsZero() || l.queue.spilled()
 }
 
 // record commits a result. It does not give up while the process lives: WeCom
@@ -179,7 +168,7 @@ func (l *Lane) release(d *domain.Delivery, sure bool) {
 	l.mu.Lock()
 	delete(l.held, d.ID)
 	l.flying--
-	l.endLocked(d)
+	l.parts.end(d.MessageID, d.ID)
 	if !sure {
 		l.doubted = time.Now()
 		if l.doubt.IsZero() {

@@ -24,6 +24,7 @@ func TestQueryPlans(t *testing.T) {
 		{loadStream, "deliveries_live (lane=? AND priority=? AND scene=? AND (due_at,id)>(?,?) AND due_at<?)"},
 		{streamsOf, "deliveries_live (lane=? AND priority=? AND scene>?)"},
 		{streamsOf, "deliveries_live (lane=? AND priority=? AND scene=? AND due_at>?)"},
+		{loadPieces + `IN (SELECT value FROM json_each($1)) LIMIT $3`, "deliveries_message (message_id=?)"},
 		{loadGroup, "deliveries_digest (lane=? AND digest>? AND digest<?)"},
 		{liveLanes, "deliveries_live (lane>?)"},
 		{liveLanes, "deliveries_state (state=?)"},

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"hongyan/internal/domain"
@@ -76,6 +77,22 @@ func (s *Store) LoadOpen(ctx context.Context, ids []string) ([]domain.Delivery, 
 	out, err := collect(ctx, q, `SELECT `+deliveryColumns+` FROM deliveries WHERE id `+s.engine.inList("$1")+` AND finished_at IS NULL
 		AND state <> 'sending'`, []any{listJSON(ids)}, scanDelivery)
 	return out, s.readError("load deliveries", err)
+}
+
+var loadPieces = `SELECT ` + listColumns + ` FROM deliveries WHERE lane = $2 AND message_id `
+
+// LoadPieces returns the pieces of messages in a lane, also those that have
+// ended, without their bodies and in no particular order. Messages that were not
+// split have none.
+func (s *Store) LoadPieces(ctx context.Context, lane string, messages []string) ([]domain.Delivery, error) {
+	if len(messages) == 0 {
+		return nil, nil
+	}
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	out, err := collect(ctx, q, loadPieces+s.engine.inList("$1")+` LIMIT $3`, []any{listJSON(messages), lane, maxDeliveries * len(messages)}, scanDelivery)
+	out = slices.DeleteFunc(out, func(d domain.Delivery) bool { return d.Handling.Part == 0 })
+	return out, s.readError("load the pieces of texts", err)
 }
 
 // LoadGroup returns the open deliveries of a lane that may be merged now: those

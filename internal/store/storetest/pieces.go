@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -170,4 +171,39 @@ func piecesOfAText(t *testing.T, open Opener) {
 		}[body]
 		require.Equal(t, want, failed, body)
 	}
+}
+
+// loadPieces finds all pieces of texts, whatever became of them, and nothing
+// else.
+func loadPieces(t *testing.T, open Opener) {
+	s := open(t, "n1")
+	_, fence := accepted(t, s, "ops", "z")
+	one, two := inPieces(t, s, 3, "a"), inPieces(t, s, 2, "b")
+	whole := Submission("ops", "a")
+	_, err := s.Accept(t.Context(), whole)
+	require.NoError(t, err)
+	ends(t, s, fence, one.Deliveries[0], domain.StateSent)
+	states := func(lane string, of ...domain.Submission) (out []string) {
+		var ids []string
+		for i := range of {
+			ids = append(ids, of[i].Messages[0].ID)
+		}
+		ds, err := s.LoadPieces(t.Context(), lane, ids)
+		require.NoError(t, err)
+		for i := range ds {
+			require.Empty(t, ds[i].Body)
+			out = append(out, fmt.Sprint(ds[i].ID, ds[i].Handling.Part, ds[i].Tries, ds[i].State))
+		}
+		return out
+	}
+	want := func(d *domain.Delivery, tries int, state domain.State) string {
+		return fmt.Sprint(d.ID, d.Handling.Part, tries, state)
+	}
+	first := []string{
+		want(&one.Deliveries[0], 1, domain.StateSent), want(&one.Deliveries[1], 0, domain.StateQueued), want(&one.Deliveries[2], 0, domain.StateQueued),
+	}
+	require.ElementsMatch(t, first, states("app:ops", one, whole))
+	require.Len(t, states("app:ops", one, two, whole), 5)
+	require.Empty(t, states("app:none", one))
+	require.Empty(t, states("app:ops"))
 }

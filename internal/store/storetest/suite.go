@@ -31,6 +31,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Merge", merge},
 		{"MergeSome", mergeSome},
 		{"PiecesOfAText", piecesOfAText},
+		{"LoadPieces", loadPieces},
 		{"DigestWindows", digestWindows},
 		{"Carried", carried},
 		{"Split", splitDelivery},
