@@ -185,3 +185,21 @@ func TestDividedDigestsAreMergedAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestDigestWindowEndsThoughItsFirstIsStuck: a window is counted from the first
+// try of what opened it, or a message that fails again and again would keep back
+// all that follow.
+func TestDigestWindowEndsThoughItsFirstIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "noise", domain.Policy{Digest: &domain.Digest{Window: "2m"}})
+		b.wire.spoil("stuck", wireDrop)
+		n.submit(t, request("noise", "stuck", "load-1"))
+		time.Sleep(time.Second)
+		id := n.submit(t, request("noise", "another", "load-1"))[0]
+		b.becomes(id, domain.StateSent, 125*time.Second)
+	})
+}

@@ -101,9 +101,10 @@ func mayMerge(d *domain.Delivery) bool {
 	return d.Digest != "" && !strings.HasPrefix(d.Digest, domain.DigestMark) && d.Handling.Window > 0 && d.Tries == 0
 }
 
-// openedLocked notes that a delivery goes out now.
+// openedLocked notes that a delivery goes out now. What is tried again does not
+// make its window longer: it would keep back all that waits in it.
 func (l *Lane) openedLocked(d *domain.Delivery, now time.Time, b *batch) {
-	if d.Digest != "" && d.Handling.Window > 0 {
+	if d.Tries == 0 && d.Digest != "" && d.Handling.Window > 0 {
 		l.windowLocked(opening(d, now), now, b)
 	}
 }
