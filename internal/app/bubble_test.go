@@ -259,6 +259,8 @@ type gate struct {
 	doubtful atomic.Int64
 	// broken is how many of the next deferrals, settlements and splits fail.
 	broken atomic.Int64
+	// blind makes every reading of waiting deliveries fail.
+	blind  atomic.Bool
 	mu     sync.Mutex
 	frozen chan struct{} // closed when the node may go on; nil: it runs
 	hooks  gateHooks
@@ -335,6 +337,13 @@ func (g *gate) LoadStream(ctx context.Context, key string, p domain.Priority, sc
 		h.read()
 	}
 	return ds, err
+}
+
+func (g *gate) LoadOpen(ctx context.Context, ids []string) ([]domain.Delivery, error) {
+	if g.blind.Load() {
+		return nil, errBroken
+	}
+	return g.Store.LoadOpen(ctx, ids)
 }
 
 func (g *gate) Claim(ctx context.Context, c []domain.Claim) ([]bool, error) {

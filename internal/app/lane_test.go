@@ -208,3 +208,24 @@ func TestR07_ABrokenTurnKeepsNoSlot(t *testing.T) {
 		})
 	}
 }
+
+// TestBlindLaneDoesNotSpin takes the readings of the database away while a line
+// could move: the lane tries again now and then, not all the time.
+func TestBlindLaneDoesNotSpin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 1 })
+		n.scene(t, "plain", domain.Policy{})
+		n.submit(t, request("plain", "one", "load-1"), request("plain", "two", "load-1"))
+		time.Sleep(10 * time.Second)
+		n.gate.blind.Store(true)
+		time.Sleep(2 * time.Minute)
+		failed := b.logs.count("lane not read")
+		require.Positive(t, failed)
+		require.Less(t, failed, 130, "once a second")
+		n.gate.blind.Store(false)
+		b.until("the line moves", 2*time.Second, func() bool { return len(b.texts("load-1")) == 2 })
+	})
+}

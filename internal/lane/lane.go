@@ -32,6 +32,7 @@ type Lane struct {
 	wake  chan struct{}
 	quit  chan struct{} // closed when the lane is given up
 	once  sync.Once     // of closing quit
+	retry time.Time     // the pump rests until then; of the pump alone
 	ended chan struct{} // closed when the pump has ended
 
 	mu      sync.Mutex
@@ -238,6 +239,7 @@ func (l *Lane) forget(ids []string) {
 	defer l.mu.Unlock()
 	for _, id := range ids {
 		gone[id] = struct{}{}
+		delete(l.digests.alone, id)
 		l.room.Leave(id)
 		if l.later.drop(id) {
 			delete(l.held, id)

@@ -55,6 +55,9 @@ func (l *Lane) sleep(now time.Time) time.Duration {
 	if !l.e.trusted(now) {
 		return idleCheck // the heartbeat that renews the leases wakes it
 	}
+	if l.retry.After(now) {
+		return l.retry.Sub(now)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rest := idleCheck
@@ -79,7 +82,7 @@ func (l *Lane) sleep(now time.Time) time.Duration {
 		}
 	}
 	// Full lanes are woken by the next answer.
-	if next, some := l.room.NextWake(); some && !paused && l.flying < l.width.Now() {
+	if next, some := l.room.NextWake(); some && l.openLocked(now) {
 		until(next)
 	}
 	return max(rest, time.Millisecond)
@@ -97,7 +100,7 @@ func (l *Lane) scanAt() time.Time {
 // turn does one round and reports whether another may find work at once.
 func (l *Lane) turn() bool {
 	now := time.Now()
-	if !l.e.trusted(now) || !l.settleDoubt(now) || !l.hurry() || !l.refill(now) {
+	if !l.e.trusted(now) || l.retry.After(now) || !l.settleDoubt(now) || !l.hurry() || !l.refill(now) {
 		return false
 	}
 	with, ok := l.order(now)
@@ -151,6 +154,7 @@ func (l *Lane) putAside(ctx context.Context, b *batch) bool {
 		l.mu.Lock()
 		for i := range b.expired {
 			l.parts.end(b.expired[i].MessageID, b.expired[i].DeliveryID)
+			delete(l.digests.alone, b.expired[i].DeliveryID)
 		}
 		l.mu.Unlock()
 		for i := range b.expired {
@@ -192,12 +196,9 @@ func (l *Lane) failed(what string, err error) {
 	}
 }
 
-// retryLater wakes the pump in a second: the database did not answer.
-func (l *Lane) retryLater(now time.Time) {
-	l.mu.Lock()
-	l.laterLocked(now.Add(time.Second))
-	l.mu.Unlock()
-}
+// retryLater lets the pump rest for a second, whatever is due: the database did
+// not answer.
+func (l *Lane) retryLater(now time.Time) { l.retry = now.Add(time.Second) }
 
 // pick decides about what is due: first about those roused from their lines,
 // where they are not less urgent than what stands in the queue.
