@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -227,5 +228,34 @@ func TestBlindLaneDoesNotSpin(t *testing.T) {
 		require.Less(t, failed, 130, "once a second")
 		n.gate.blind.Store(false)
 		b.until("the line moves", 2*time.Second, func() bool { return len(b.texts("load-1")) == 2 })
+	})
+}
+
+// TestDoubtIsSettledBeforeABacklog leaves intents on disk whose calls are never
+// made while much else waits: they go before what came after them.
+func TestDoubtIsSettledBeforeABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.Concurrency = 4 })
+		n.scene(t, "plain", domain.Policy{})
+		b.wire.set(func(*rand.Rand) (wireFault, time.Duration) { return wireOK, time.Second })
+		var reqs []domain.SendRequest
+		for i := range 600 {
+			reqs = append(reqs, request("plain", fmt.Sprint("message ", i), people(i, 1)...))
+		}
+		ids := n.submit(t, reqs...)
+		n.gate.doubtful.Store(1)
+		b.drained(time.Hour)
+		doubted, last := time.Time{}, time.Time{}
+		for _, id := range ids {
+			v := b.view(id)
+			if last = v.Message.FinishedAt; classes(v)[0] == "not_sent" {
+				doubted = last
+			}
+		}
+		require.Greater(t, last.Sub(b.began), time.Minute)
+		require.Less(t, doubted.Sub(b.began), 30*time.Second)
 	})
 }

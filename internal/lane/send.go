@@ -196,6 +196,7 @@ func (l *Lane) settleDoubt(now time.Time) bool {
 		return l.unread(err)
 	}
 	var results []domain.Result
+	var back []*domain.Delivery
 	l.mu.Lock()
 	for i := range rows {
 		d := &rows[i]
@@ -207,18 +208,24 @@ func (l *Lane) settleDoubt(now time.Time) bool {
 			Attempt: domain.Attempt{Class: "not_sent", Errmsg: "the commit was in doubt: the call was not made"},
 		}
 		l.stamp(&r, d)
-		results = append(results, r)
+		results, back = append(results, r), append(back, d)
 	}
 	l.mu.Unlock()
-	if _, err := l.e.store.Finish(l.e.ctx, results); err != nil {
+	applied, err := l.e.store.Finish(l.e.ctx, results)
+	if err != nil {
 		return l.unread(err)
 	}
 	l.mu.Lock()
+	for i, d := range back {
+		if applied[i] { // they go before what came after them; in the table the reading has passed them
+			l.held[d.ID] = struct{}{}
+			l.againLocked(d, &results[i])
+		}
+	}
 	l.doubt = time.Time{}
 	if again := l.doubted.Add(doubtAfter); again.After(now) {
 		l.doubt = again // another one since
 	}
-	l.rescan = l.rescan || len(results) > 0
 	l.mu.Unlock()
 	if len(results) > 0 {
 		l.e.cfg.Logger.Warn("intents whose commit was in doubt were taken back", "lane", l.key, "count", len(results))
