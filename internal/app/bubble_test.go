@@ -135,7 +135,7 @@ func (b *bubble) start(name string) *node {
 		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids, Cut: plan.Cut}), Notices: n.gate.heard,
 		OnBeat: func(ctx context.Context) { n.operator.Sync(ctx) },
 	}, n.gate, n.sender)
-	n.operator = dispatch.NewOperator(n.sender, n.engine, b.store)
+	n.operator = dispatch.NewOperator(n.sender, n.engine, n.gate)
 	n.catalog.OnChange(func(kind domain.ResourceKind, key string) {
 		if kind == domain.ResourceApp {
 			n.operator.Changed(key)

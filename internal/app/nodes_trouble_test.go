@@ -104,3 +104,45 @@ func TestR33_BlockedOnEveryNode(t *testing.T) {
 		}
 	})
 }
+
+// TestResumeOnAnotherNode: a person who has mended the cause resumes the app on
+// a node that does not own its lane and has not heard yet that it stands still.
+func TestResumeOnAnotherNode(t *testing.T) {
+	for _, errcode := range []int{60020, 45009} {
+		t.Run(fmt.Sprint(errcode), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				first := b.start("n1")
+				first.app(t, "ops", nil)
+				first.scene(t, "plain", domain.Policy{})
+				first.submit(t, request("plain", "warm", "load-0"))
+				b.drained(time.Second)
+				second := b.start("n2")
+				require.NoError(t, second.catalog.Refresh(t.Context()))
+				stopped := func() bool {
+					_, _, stopped := first.engine.Waits("app:ops")
+					return stopped
+				}
+				for i, heard := range []time.Duration{time.Second / 2, 6 * time.Second} { // not yet, and long since
+					require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: errcode}))
+					first.submit(t, request("plain", fmt.Sprint("held ", i), "load-0"))
+					time.Sleep(heard)
+					require.True(t, first.engine.Owns("app:ops"))
+					require.True(t, stopped())
+					require.NoError(t, b.wecom.SetFaults())
+					_, err := second.operator.Resume(t.Context(), "ops", "")
+					require.NoError(t, err)
+					_, _, waits := second.operator.Waits("app:ops")
+					require.False(t, waits)
+					b.drained(time.Second)
+					time.Sleep(6 * time.Second) // a heartbeat
+					_, _, waits = second.operator.Waits("app:ops")
+					require.False(t, waits)
+				}
+				require.Equal(t, 1, b.outcome().seen["held 0→load-0"])
+				require.Equal(t, 1, b.outcome().seen["held 1→load-0"])
+			})
+		})
+	}
+}

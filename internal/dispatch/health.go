@@ -33,8 +33,9 @@ func NewHealth(store HealthStore, log *slog.Logger) *Health {
 }
 
 // Load reads what was known before this start, or what other nodes have said
-// since, and returns the apps whose state has changed by that. A word of this
-// node that is still on its way to the table stands.
+// since, and returns the apps of which something new is said by that, be it
+// once more that they are ok. A word of this node that is still on its way to
+// the table stands.
 func (h *Health) Load(ctx context.Context) (changed []domain.AppHealth, err error) {
 	list, err := h.store.ListAppHealth(ctx)
 	if err != nil {
@@ -48,7 +49,7 @@ func (h *Health) Load(ctx context.Context) (changed []domain.AppHealth, err erro
 			continue
 		}
 		h.all[a.App] = a
-		if a.State != old.State || !a.NextProbeAt.Equal(old.NextProbeAt) {
+		if a.State != old.State || !a.Since.Equal(old.Since) || !a.NextProbeAt.Equal(old.NextProbeAt) {
 			changed = append(changed, a)
 		}
 	}
@@ -150,15 +151,14 @@ func (h *Health) Pause(app string, now time.Time) {
 	h.save(app)
 }
 
-// Resume forgets a pause or a block; the next call tells.
+// Resume forgets a pause or a block; the next call tells. It is stored also
+// when the app is ok as far as this node knows: another one may know better.
 func (h *Health) Resume(app string) {
-	if h.change(app, func(a *domain.AppHealth) bool {
-		was := a.State
+	h.change(app, func(a *domain.AppHealth) bool {
 		*a = domain.AppHealth{State: domain.HealthOK, Since: time.Now()}
-		return was != domain.HealthOK
-	}) {
-		h.save(app)
-	}
+		return true
+	})
+	h.save(app)
 }
 
 // change gives an app another health, for the caller to save, unless to says

@@ -61,7 +61,8 @@ func (o *Operator) Pause(ctx context.Context, key, _ string) (domain.AppHealth, 
 	return o.Health(key), nil
 }
 
-// Resume ends a pause or a block; the next message goes alone, as a probe.
+// Resume ends whatever stops an app's lanes, on every node: a pause, a block, a
+// wait that WeCom asked for. The next message goes alone, as a probe.
 func (o *Operator) Resume(ctx context.Context, key, _ string) (domain.AppHealth, error) {
 	if _, err := o.app(key); err != nil {
 		return domain.AppHealth{}, err
@@ -78,6 +79,12 @@ func (o *Operator) pause(app string, p lane.Pause) {
 	for _, key := range lanesOf(app) {
 		if p.Reason == "" {
 			o.sender.pacer(key).unbar()
+			o.mu.Lock()
+			if r, ok := o.reports[key]; ok { // its owner will say the same
+				r.PauseReason, r.PausedUntil = "", time.Time{}
+				o.reports[key] = r
+			}
+			o.mu.Unlock()
 		}
 		o.engine.Pause(key, p)
 	}

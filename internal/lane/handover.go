@@ -228,6 +228,7 @@ func (e *Engine) heard(ctx context.Context, n domain.Notice) error {
 		return e.adopt(ctx)
 	default:
 		e.cfg.OnBeat(ctx)
+		e.publish(ctx) // what it has changed, for whoever said so
 		return nil
 	}
 }
