@@ -189,12 +189,11 @@ func parse(b []byte) (jsontree.Node, error) {
 }
 
 func malformed(err error) error {
-	e := &domain.Error{Code: domain.CodeMalformedJSON}
-	if at, ok := errors.AsType[*jsontree.SyntaxError](err); ok {
-		e.Args = []any{at.Msg, at.Line, at.Column}
-		e.Detail = "the body is not JSON: " + at.Error()
+	at, ok := errors.AsType[*jsontree.SyntaxError](err)
+	if !ok {
+		return &domain.Error{Code: domain.CodeMalformedJSON}
 	}
-	return e
+	return domain.Errorf(domain.CodeMalformedJSON, "the body is not JSON: %s at line %d, column %d", at.Msg, at.Line, at.Column)
 }
 
 // decode reads the body into v, which must be what shape was compiled from.

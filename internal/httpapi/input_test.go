@@ -135,7 +135,7 @@ func TestMalformedJSONNamesThePlace(t *testing.T) {
 	p := a.do("POST", "/v1/messages", "send", "{\n  \"scene\": a}").problem(t)
 	require.Equal(t, "the body is not JSON: a value was expected at line 2, column 12", p.Detail)
 	p = a.do("POST", "/v1/messages", "send", "{\n  \"scene\": a}", "Accept-Language: zh").problem(t)
-	require.Contains(t, p.Detail, "第 2 行第 12 列")
+	require.Equal(t, "请求体不是合法的 JSON：第 2 行第 12 列，此处应为一个值。", p.Detail)
 }
 
 // Chinese texts carry English only where it says more.

@@ -2,7 +2,9 @@ package i18n
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 )
 
 // details are what errors say of their occurrence, by the English format that
@@ -21,6 +23,20 @@ var details = map[string]string{
 	"app %q still has 1 message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)":                    "应用 %q 还有 1 条消息要发送；请取消它，或等它结束（GET /v1/messages?app=%s 可列出）。",
 	"app %q still has %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)":           "应用 %q 还有 %d 条消息要发送；请取消它们，或等它们结束（GET /v1/messages?app=%s 可列出）。",
 	"app %q still has more than %d messages to send; cancel them or wait until they have ended (GET /v1/messages?app=%s lists them)": "应用 %q 还有超过 %d 条消息要发送；请取消它们，或等它们结束（GET /v1/messages?app=%s 可列出）。",
+	"the body is not JSON: %s at line %d, column %d":                                                                                 "请求体不是合法的 JSON：第 %[2]d 行第 %[3]d 列，%[1]s。",
+	"something stands after the end of the value":                                                                                    "值结束之后还有内容。",
+	"the body ends too early":                         "请求体过早结束。",
+	"a value was expected":                            "此处应为一个值。",
+	"nested deeper than is allowed":                   "嵌套过深。",
+	"a name in double quotes was expected":            "此处应为双引号中的名称。",
+	"a colon was expected":                            "此处应为冒号。",
+	"a comma or a closing bracket was expected":       "此处应为逗号或右括号。",
+	"a digit was expected":                            "此处应为数字。",
+	"a string is not valid UTF-8":                     "字符串不是合法的 UTF-8。",
+	"a control character stands in a string":          "字符串中有控制字符。",
+	"a string does not end":                           "字符串没有结束。",
+	"four hexadecimal digits were expected":           "此处应为四位十六进制数字。",
+	"an unknown escape stands in a string":            "字符串中有未知的转义。",
 	"compressed bodies are not read":                  "不接受压缩的请求体。",
 	"delivery %s is not waiting any more":             "投递 %s 已不在等待。",
 	"it was changed a moment ago; repeat the request": "对象刚刚被修改过，请重试。",
@@ -84,12 +100,18 @@ var details = map[string]string{
 }
 
 // DetailText says what an error says of its occurrence, from the format and the
-// arguments that domain.Error.Said gives. ok is false where a language has no
-// words for it.
+// arguments that domain.Error.Said gives; arguments may be details, too. ok is
+// false where a language has no words for it.
 func DetailText(l Lang, format string, args []any) (text string, ok bool) {
 	if l == ZH {
 		if format, ok = details[format]; !ok {
 			return "", false
+		}
+		args = slices.Clone(args)
+		for i, a := range args {
+			if s, isText := a.(string); isText && details[s] != "" {
+				args[i] = strings.TrimSuffix(details[s], "。")
+			}
 		}
 	}
 	if len(args) == 0 {

@@ -44,6 +44,9 @@ func details(t *testing.T) map[string]token.Position {
 				if named(n.Fun, "domain", "Errorf") && !named(n.Args[0], "domain", "CodeInternal") {
 					say(n.Args[1])
 				}
+				if named(n.Fun, "p", "fail") { // why it is no JSON
+					say(n.Args[0])
+				}
 			case *ast.CompositeLit:
 				if fields := fieldsOf(n, "Error"); fields["Detail"] != nil && fields["Args"] == nil {
 					say(fields["Detail"])

@@ -14,7 +14,6 @@ var problems = map[string]problem{
 	"malformed_json": {
 		title:  Pair{"The body is not JSON", "请求体不是合法的 JSON"},
 		detail: Pair{"The request body could not be read as JSON.", "请求体无法按 JSON 解析。"},
-		args:   Pair{"The body is not JSON: {0} at line {1}, column {2}.", "请求体不是合法的 JSON：第 {1} 行第 {2} 列，{0}。"},
 		fix:    Pair{"Send one JSON object in UTF-8, and check quotes, commas and brackets at that place.", "请以 UTF-8 发送一个 JSON 对象，并检查该位置的引号、逗号与括号。"},
 	},
 	"key_in_url": {

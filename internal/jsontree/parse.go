@@ -109,7 +109,7 @@ func (p *parser) word(w string, k Kind) (Node, error) {
 func (p *parser) open() error {
 	p.depth++
 	if p.depth > MaxDepth {
-		e := p.fail(fmt.Sprintf("nested deeper than %d levels", MaxDepth))
+		e := p.fail("nested deeper than is allowed")
 		e.Deep = true
 		return e
 	}
@@ -203,7 +203,7 @@ func (p *parser) next(end byte) (more bool, err error) {
 	case p.b[p.i] == end:
 		return false, nil
 	default:
-		return false, p.fail(fmt.Sprintf("a comma or %q was expected", end))
+		return false, p.fail("a comma or a closing bracket was expected")
 	}
 }
 
