@@ -16,6 +16,7 @@ import (
 
 	"hongyan/internal/domain"
 	"hongyan/sandbox"
+	"hongyan/wecom"
 )
 
 // TestR20_Simulation runs seeded scenarios on virtual time: one to three nodes,
@@ -304,6 +305,12 @@ func (s *sim) judge() {
 			s.kept(v)
 		}
 		for _, d := range v.Deliveries {
+			if v.State == domain.StateMerged && d.Delivery.State == domain.StateSent { // before the rest was merged
+				users, _, _, _ := wecom.Receivers(d.Delivery.Body)
+				for _, u := range users {
+					expected[text.Text+"→"+u]++
+				}
+			}
 			// A repetition that the duplicate check does not cover, and that the
 			// policy allows, may be a second copy.
 			uncovered := false
