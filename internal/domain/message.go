@@ -163,6 +163,8 @@ type Event struct {
 	DeliveryID string
 	At         time.Time
 	Data       json.RawMessage // small, never a secret; may be nil
+
+	Scene, App string // of its message; only in the stream
 }
 
 // Event types.

@@ -57,7 +57,8 @@ type History interface {
 // Events feeds the event stream: the store satisfies it.
 type Events interface {
 	// EventsAfter returns at most limit events with Seq > seq in order, and
-	// never one before which another may still appear.
+	// never one before which another may still appear. An event of a stored
+	// message has its scene and app.
 	EventsAfter(ctx context.Context, seq int64, limit int) ([]domain.Event, error)
 	LastEventSeq(ctx context.Context) (int64, error)
 }

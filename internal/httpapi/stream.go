@@ -21,7 +21,6 @@ const (
 	heartbeat      = 15 * time.Second
 	recheckKey     = time.Second      // a key that ends takes its streams along
 	streamWrite    = 10 * time.Second // one write to one reader
-	seenMessages   = 2000             // whose visibility a stream remembers
 )
 
 // hub reads the events once for all streams, and only while there are any.
@@ -157,7 +156,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if s.cfg.Events == nil || s.cfg.History == nil {
+	if s.cfg.Events == nil {
 		return errNoService
 	}
 	sub, seq, err := s.hub.join(r.Context())
@@ -173,7 +172,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
-	out := &sse{w: w, c: http.NewResponseController(w), show: s.visibility(r)}
+	out := &sse{w: w, c: http.NewResponseController(w), by: r.caller}
 	w.WriteHeader(http.StatusOK)
 	out.raw("retry: 2000\n\n")
 	_ = out.c.SetReadDeadline(time.Time{}) // that of a body, see boundRest; it would end the stream
@@ -193,7 +192,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 			if e.Seq > seq {
 				break
 			}
-			out.event(r.Context(), e)
+			out.event(e)
 		}
 		last = list[len(list)-1].Seq
 	}
@@ -216,7 +215,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 				return nil
 			}
 			if e.Seq > seq {
-				out.event(r.Context(), e)
+				out.event(e)
 			}
 		}
 	}
@@ -242,39 +241,18 @@ func lastEventID(r *request) (last int64, resume bool, err error) {
 	return last, true, nil
 }
 
-// visibility decides which events the caller may see. An error says that it
-// cannot be known now.
-func (s *Server) visibility(r *request) func(context.Context, domain.Event) (bool, error) {
-	if !r.caller.Limited() {
-		return func(context.Context, domain.Event) (bool, error) { return true, nil }
-	}
-	seen := map[string]bool{}
-	return func(ctx context.Context, e domain.Event) (bool, error) {
-		if e.MessageID == "" {
-			return false, nil
-		}
-		ok, known := seen[e.MessageID]
-		if !known {
-			v, err := s.cfg.History.FindMessage(ctx, e.MessageID)
-			if err != nil && !missing(err) {
-				return false, err
-			}
-			ok = err == nil && r.caller.AllowsMessage(v.Message)
-			if len(seen) >= seenMessages {
-				clear(seen)
-			}
-			seen[e.MessageID] = ok
-		}
-		return ok, nil
-	}
+// maySee reports whether the caller may see an event. With a limit it sees those
+// of messages that are stored.
+func maySee(c domain.Caller, e domain.Event) bool {
+	return !c.Limited() || e.MessageID != "" && c.AllowsScene(e.Scene) && c.AllowsApp(e.App)
 }
 
 // sse writes server-sent events until the first error.
 type sse struct {
-	w    http.ResponseWriter
-	c    *http.ResponseController
-	show func(context.Context, domain.Event) (bool, error)
-	err  error
+	w   http.ResponseWriter
+	c   *http.ResponseController
+	by  domain.Caller
+	err error
 }
 
 func (o *sse) raw(text string) {
@@ -287,12 +265,8 @@ func (o *sse) raw(text string) {
 	}
 }
 
-func (o *sse) event(ctx context.Context, e domain.Event) {
-	if o.err != nil {
-		return
-	}
-	shown, err := o.show(ctx, e)
-	if o.err = err; err != nil || !shown {
+func (o *sse) event(e domain.Event) {
+	if o.err != nil || !maySee(o.by, e) {
 		return
 	}
 	data, err := json.Marshal(eventView(e))

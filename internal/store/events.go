@@ -25,16 +25,29 @@ type horizon struct {
 
 const selectEvents = `SELECT seq, type, message_id, delivery_id, at, data FROM events `
 
-func scanEvent(r rows) (e domain.Event, err error) {
+func scanEvent(r rows) (domain.Event, error) { return scanEventAnd(r) }
+
+func scanStreamed(r rows) (domain.Event, error) {
+	var scene, app string
+	e, err := scanEventAnd(r, &scene, &app)
+	e.Scene, e.App = scene, app
+	return e, err
+}
+
+func scanEventAnd(r rows, more ...any) (e domain.Event, err error) {
 	var at int64
 	var data string
-	err = r.Scan(&e.Seq, &e.Type, &e.MessageID, &e.DeliveryID, &at, &data)
+	err = r.Scan(append([]any{&e.Seq, &e.Type, &e.MessageID, &e.DeliveryID, &at, &data}, more...)...)
 	e.At = moment(at)
 	if data != "" {
 		e.Data = json.RawMessage(data)
 	}
 	return e, err
 }
+
+// selectStream also gives what decides who may see an event.
+const selectStream = `SELECT e.seq, e.type, e.message_id, e.delivery_id, e.at, e.data, coalesce(m.scene, ''), coalesce(m.app, '')
+	FROM events e LEFT JOIN messages m ON m.id = e.message_id `
 
 // ListEvents returns the timeline of a message, oldest first, at most 1000
 // facts. A message without events, or without existence, has none.
@@ -48,7 +61,8 @@ func (s *Store) ListEvents(ctx context.Context, messageID string) ([]domain.Even
 
 // EventsAfter returns at most limit (1–1000) events with a number above seq,
 // in order. An event is withheld while one before it may still appear, so a
-// caller that goes on from the last number it got misses nothing.
+// caller that goes on from the last number it got misses nothing. An event of a
+// message that is stored has its scene and app.
 func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]domain.Event, error) {
 	ctx, cancel, q := s.read(ctx)
 	defer cancel()
@@ -56,8 +70,8 @@ func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]domain
 	if err != nil || safe <= seq {
 		return nil, s.readError("find the end of the events", err)
 	}
-	out, err := collect(ctx, q, selectEvents+`WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3`,
-		[]any{seq, safe, min(max(limit, 1), maxEvents)}, scanEvent)
+	out, err := collect(ctx, q, selectStream+`WHERE e.seq > $1 AND e.seq <= $2 ORDER BY e.seq LIMIT $3`,
+		[]any{seq, safe, min(max(limit, 1), maxEvents)}, scanStreamed)
 	return out, s.readError("read events", err)
 }
 

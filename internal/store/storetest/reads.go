@@ -238,6 +238,7 @@ func events(t *testing.T, open Opener) {
 			last = e.Seq
 			require.False(t, seen[e.MessageID])
 			seen[e.MessageID] = true
+			require.Equal(t, "ops", e.App)
 		}
 		return len(seen) == n
 	}, 20*time.Second, time.Millisecond)
