@@ -237,11 +237,12 @@ func (m Message) Final() bool {
 
 // Counts are recipients by outcome.
 type Counts struct {
-	Total    int `json:"total"`
-	Accepted int `json:"accepted"`
-	Failed   int `json:"failed"`
-	Waiting  int `json:"waiting"`
-	Merged   int `json:"merged"`
+	Total     int `json:"total"`
+	Accepted  int `json:"accepted"`
+	Failed    int `json:"failed"`    // who surely did not get it
+	Uncertain int `json:"uncertain"` // who may have got it, or not
+	Waiting   int `json:"waiting"`
+	Merged    int `json:"merged"`
 }
 
 // Delivery is one planned call to WeCom with its attempts.

@@ -28,7 +28,7 @@ func TestRecipientsOfASplitTextCountOnce(t *testing.T) {
 			"to": obj{"users": append(users, "ghost")},
 		})
 		require.Len(t, a.body["deliveries"], 8, "four parts for two lists of people")
-		require.Equal(t, obj{"total": 1006.0, "accepted": 1005.0, "failed": 1.0, "waiting": 0.0, "merged": 0.0}, a.body["recipients"], "%s", a.str("state"))
+		require.Equal(t, obj{"total": 1006.0, "accepted": 1005.0, "failed": 1.0, "uncertain": 0.0, "waiting": 0.0, "merged": 0.0}, a.body["recipients"], "%s", a.str("state"))
 	})
 }
 

@@ -98,6 +98,9 @@ func TestOnUncertain(t *testing.T) {
 					v := b.view(id)
 					require.Equal(t, want.classes, classes(v))
 					require.Equal(t, want.state, v.State)
+					if v.State == domain.StateUncertain {
+						require.Equal(t, domain.RecipientCounts{Total: 1, Uncertain: 1}, v.Counts)
+					}
 					require.Len(t, b.taken(), want.copies, "copies at WeCom")
 					counted := 0
 					for _, c := range want.classes {

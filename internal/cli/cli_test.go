@@ -482,6 +482,15 @@ func TestSendWaits(t *testing.T) {
 	require.Equal(t, "msg_1 sent  accepted 1 of 1\n", got.out)
 }
 
+func TestDoubtIsCounted(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"id":"msg_1","state":"uncertain","recipients":{"total":3,"accepted":1,"uncertain":2}}`)
+	}))
+	t.Cleanup(srv.Close)
+	got := run(t, Deps{}, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x"}, "", "messages", "get", "msg_1")
+	require.Contains(t, got.out, "accepted 1 of 3, uncertain 2\n", got.err)
+}
+
 func TestHostileDocuments(t *testing.T) {
 	for _, text := range []string{
 		yamlDocs, "kind: App\nkey: a\nx: &a [*a]\n", "kind: App\nkey: a\nx: .nan\n", "kind: App\nkey: a\n? [b]\n: c\n",

@@ -132,7 +132,7 @@ func (c *messagesGetCmd) Run(s *session) error {
 		{"created", shortTime(m.CreatedAt)},
 		{"finished", shortTime(m.FinishedAt)},
 		{"next try", shortTime(m.NextAttemptAt)},
-		{"recipients", strconv.Itoa(m.Recipients.Accepted) + " of " + strconv.Itoa(m.Recipients.Total) + " accepted"},
+		{"recipients", "accepted " + counted(m.Recipients)},
 	}
 	for _, r := range rows {
 		if r[1] == "" {

@@ -102,6 +102,15 @@ func (s *session) printSent(sent client.Sent) error {
 	return s.printf("%s %s\n", clean(sent.ID), clean(sent.State))
 }
 
+// counted says how many recipients WeCom took, and about how many nobody knows.
+func counted(c client.Counts) string {
+	s := fmt.Sprintf("%d of %d", c.Accepted, c.Total)
+	if c.Uncertain > 0 {
+		s += fmt.Sprintf(", uncertain %d", c.Uncertain)
+	}
+	return s
+}
+
 // outcome prints a message and turns its state into an exit code.
 func (s *session) outcome(m client.Message) error {
 	if s.root.JSON {
@@ -116,7 +125,7 @@ func (s *session) outcome(m client.Message) error {
 		if m.MergedInto != "" {
 			line += " into " + clean(m.MergedInto)
 		}
-		if err := s.printf("%s  accepted %d of %d\n", line, m.Recipients.Accepted, m.Recipients.Total); err != nil {
+		if err := s.printf("%s  accepted %s\n", line, counted(m.Recipients)); err != nil {
 			return err
 		}
 		if m.State != "sent" {

@@ -150,11 +150,12 @@ type DeliveryView struct {
 
 // RecipientCounts counts a message's recipients by outcome.
 type RecipientCounts struct {
-	Total    int `json:"total"`
-	Accepted int `json:"accepted"`
-	Failed   int `json:"failed"` // failed, invalid, unlicensed, expired, cancelled, uncertain
-	Waiting  int `json:"waiting"`
-	Merged   int `json:"merged"`
+	Total     int `json:"total"`
+	Accepted  int `json:"accepted"`
+	Failed    int `json:"failed" doc:"Who surely did not get it: failed, invalid, unlicensed, expired, cancelled"`
+	Uncertain int `json:"uncertain" doc:"Who may have got it, or not"`
+	Waiting   int `json:"waiting"`
+	Merged    int `json:"merged"`
 }
 
 // MessagePage is one page of a list, newest first.

@@ -262,6 +262,8 @@ func tally(c *domain.RecipientCounts, o domain.Outcome, n int) {
 		c.Waiting += n
 	case domain.OutcomeMerged:
 		c.Merged += n
+	case domain.OutcomeUncertain:
+		c.Uncertain += n
 	default:
 		c.Failed += n
 	}

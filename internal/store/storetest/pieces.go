@@ -63,6 +63,8 @@ func outcomes(t *testing.T, s *store.Store, id string) map[string]domain.Recipie
 				counts.Waiting++
 			case domain.OutcomeMerged:
 				counts.Merged++
+			case domain.OutcomeUncertain:
+				counts.Uncertain++
 			default:
 				counts.Failed++
 			}
