@@ -72,6 +72,27 @@ func TestR16_HonestRepeats(t *testing.T) {
 	}
 }
 
+// TestR16_HonestRepeatsAroundTheEndOfTheWindow sends the second when the window
+// of the first is over here and not yet at WeCom, which the first reached late.
+func TestR16_HonestRepeatsAroundTheEndOfTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, n := newPipedBubble(t, sandbox.Options{})
+		defer b.close()
+		n.scene(t, "short", domain.Policy{DuplicateWindow: "10s"})
+		for i, gap := range []time.Duration{9900, 10_000, 10_100, 10_250, 10_310, 11_000, 12_500} {
+			b.faults(sandbox.Fault{Latency: sandbox.Duration(300 * time.Millisecond), Next: 1})
+			text := fmt.Sprint("hello ", i)
+			first := n.submit(t, request("short", text, "load-1"))[0]
+			time.Sleep(gap * time.Millisecond)
+			b.faults()
+			second := n.submit(t, request("short", text, "load-1"))[0]
+			b.becomes(first, domain.StateSent, time.Minute)
+			b.becomes(second, domain.StateSent, time.Minute)
+			require.Equal(t, 2, b.outcome().seen[text+"→load-1"], "%s after the first", gap*time.Millisecond)
+		}
+	})
+}
+
 // TestR18_TTL lets messages expire behind an outage: nothing goes out after
 // its time, and only what WeCom certainly does not have is called expired.
 func TestR18_TTL(t *testing.T) {

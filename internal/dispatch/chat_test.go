@@ -199,7 +199,7 @@ func TestPersonTimesFollowWhatBecameOfACall(t *testing.T) {
 	s.pacer("chat:ops").landed(d, wecom.ClassQuota, now.Add(time.Millisecond))
 	require.Zero(t, used(now))
 	require.True(t, s.Admit(d, now, false).Until.IsZero())
-	s.Retract(d)
+	s.Retract(d, true)
 	require.Zero(t, used(now))
 	require.True(t, s.Admit(d, now, false).Until.IsZero())
 	s.pacer("chat:ops").landed(d, wecom.ClassOK, now.Add(10*time.Second))

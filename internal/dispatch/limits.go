@@ -40,7 +40,7 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 		return o, fmt.Errorf("read what was sent: %w", err)
 	}
 	if more { // older bodies are unknown
-		p.blind = now.Add(longestDup)
+		p.blind = now.Add(longestDup + dupLate)
 	}
 	if p.corp != nil {
 		p.corp.restore(now, laneKey, chats)
@@ -87,7 +87,7 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 	}
 	if len(p.recent) < recentBound {
 		h := p.sum(r.Body)
-		if until, known := p.moment(r.At.Add(longestDup)), p.recent[h]; until > known {
+		if until, known := p.moment(r.At.Add(longestDup+dupLate)), p.recent[h]; until > known {
 			p.recent[h] = until
 		}
 	}
@@ -181,7 +181,7 @@ func (p *pacer) quotaUsed(now time.Time) (used, allowed int64) {
 }
 
 // Retract is part of lane.Sender.
-func (s *Sender) Retract(d *domain.Delivery) { s.pacer(d.Lane).retract(d) }
+func (s *Sender) Retract(d *domain.Delivery, sure bool) { s.pacer(d.Lane).retract(d, sure, time.Now()) }
 
 // Next is part of lane.Sender.
 func (s *Sender) Next(laneKey, member string, now time.Time, ahead int) time.Time {

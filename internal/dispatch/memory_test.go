@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
+	"hongyan/wecom"
 )
 
 // TestR29_CountersStopGrowing sends at an even rate for four hours. A lane has
@@ -42,6 +43,7 @@ func TestR29_CountersStopGrowing(t *testing.T) { // not parallel: it measures th
 		a, _ := p.admit(d, now, false)
 		require.Zero(t, a.Until)
 		p.begun(d)
+		p.landed(d, wecom.ClassOK, now)
 		switch since := now.Sub(began); {
 		case since < steady || i%(rate*300) != 0:
 		case early == 0:

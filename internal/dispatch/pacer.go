@@ -36,7 +36,8 @@ type pacer struct {
 	agent   int64
 	seed    maphash.Seed
 	opened  time.Time
-	recent  map[uint64]int64     // body → the end of its duplicate window, see moment
+	recent  map[uint64]int64     // body → until when WeCom may know it, see moment
+	flying  map[uint64]int       // body → calls with it on their way
 	search  int                  // how many of them make a search for those that have ended worth it
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
@@ -44,16 +45,20 @@ type pacer struct {
 	bars    bars
 }
 
+// reachMore is how much earlier than its end a call that counts may have begun,
+// with the margins of the windows.
+const reachMore = 2 * time.Minute
+
 // newPacer makes the counters of a lane with the limits of its kind. They are
 // kept nowhere.
 func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
-		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, reach: longestDup,
-		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
+		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, reach: longestDup + reachMore,
+		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, flying: map[uint64]int{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
 	if kind == domain.LaneChat {
-		p.corp, p.reach = s.corp(app.CorpID), 24*time.Hour
+		p.corp, p.reach = s.corp(app.CorpID), 24*time.Hour+reachMore
 	}
 	p.limit(app)
 	return p
@@ -156,7 +161,7 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := p.sum(d.Body)
-	if d.DupInterval < 0 && now.Before(p.twins[h]) {
+	if undecided(d) && now.Before(p.twins[h]) {
 		return lane.Admission{Until: now.Add(twinWait), Reason: domain.WaitBackoff}, false
 	}
 	if a := p.tomorrow(&r, d, now); !a.Until.IsZero() {
@@ -290,6 +295,16 @@ func untaken(c wecom.Class) bool {
 // lay before the call.
 func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
 	taken := class == wecom.ClassOK || class == wecom.ClassAmbiguous || class == wecom.ClassTransient
+	last := end
+	switch {
+	case !taken:
+		last = time.Time{}
+	case class == wecom.ClassAmbiguous:
+		last = end.Add(dupLate)
+	}
+	p.mu.Lock()
+	p.arrived(d, last)
+	p.mu.Unlock()
 	if taken && end.Sub(d.StartedAt) < 200*time.Millisecond {
 		return // inside the windows' margin
 	}

@@ -27,33 +27,64 @@ const (
 	twinsBound = 1024
 )
 
-// longestDup is the longest window of WeCom's duplicate check.
-const longestDup = 4 * time.Hour
+const (
+	longestDup = 4 * time.Hour // the longest window of WeCom's duplicate check
+	// dupMargin is how much later than its answer WeCom may note a request, and
+	// how coarsely it may count.
+	dupMargin = 2 * time.Second
+	// dupLate is how long after we gave up waiting WeCom may still take a request.
+	dupLate = 30 * time.Second
+)
 
 // duplicateCheck decides, once and before the first attempt, whether WeCom
 // shall suppress repeats of these bytes. A second honest message with equal
 // bytes inside the window must go without the check, or WeCom swallows it. It
-// remembers the bytes of every attempt, also of a retry that another node began.
+// knows the bytes of every attempt, also of a retry that another node began:
+// while a call is on its way, and then for as long as WeCom may know them, whose
+// window begins when the call reaches it. DupUntil counts from now instead: at
+// least until then a repeat is suppressed.
 // It reports whether d is the first with them.
 func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
-	window := time.Duration(max(d.DupWindow, 0)) * time.Second
 	p.forget(now)
-	until, known := p.recent[h]
-	if end := p.moment(now.Add(window)); window > 0 && end > until {
-		p.recent[h] = end
+	until, some := p.recent[h]
+	known := p.flying[h] > 0 || some && p.moment(now) < until || now.Before(p.blind)
+	if d.DupWindow > 0 {
+		p.flying[h]++
 	}
-	if d.DupInterval >= 0 {
-		if d.DupInterval > 0 && untaken(wecom.Class(d.FailedClass)) {
-			d.DupUntil = now.Add(window) // WeCom has nothing yet: its window begins now
-		}
+	if !undecided(d) {
 		return false
 	}
 	d.DupInterval, d.DupUntil = 0, time.Time{}
-	if window == 0 || known && p.moment(now) < until || now.Before(p.blind) {
+	if d.DupWindow <= 0 || known {
 		return false
 	}
-	d.DupInterval, d.DupUntil = d.DupWindow, now.Add(window)
+	d.DupInterval, d.DupUntil = d.DupWindow, now.Add(time.Duration(d.DupWindow)*time.Second)
 	return true
+}
+
+// undecided reports whether the duplicate check of d may be decided anew: WeCom
+// has none of its attempts, and may have got equal bytes since them.
+func undecided(d *domain.Delivery) bool {
+	return d.DupInterval < 0 || untaken(wecom.Class(d.FailedClass))
+}
+
+// arrived ends the flight of a body, which WeCom may have taken until last; not
+// at all if that is zero.
+func (p *pacer) arrived(d *domain.Delivery, last time.Time) {
+	if d.DupWindow <= 0 {
+		return
+	}
+	h := p.sum(d.Body)
+	if p.flying[h]--; p.flying[h] <= 0 {
+		delete(p.flying, h)
+	}
+	if last.IsZero() {
+		return
+	}
+	window := time.Duration(d.DupWindow) * time.Second
+	if until := p.moment(last.Add(window + dupMargin)); until > p.recent[h] {
+		p.recent[h] = until
+	}
 }
 
 // sum tells bodies apart by everything but the agent id, which is put in anew
@@ -81,7 +112,7 @@ func (p *pacer) forget(now time.Time) {
 	maps.DeleteFunc(p.recent, func(_ uint64, until int64) bool { return at >= until })
 	if len(p.recent) >= recentBound/5*4 {
 		clear(p.recent)
-		p.blind = now.Add(longestDup)
+		p.blind = now.Add(longestDup + dupLate)
 	}
 	p.search = max(len(p.recent)+len(p.recent)/4, recentLeast)
 }
@@ -95,15 +126,21 @@ func (p *pacer) begun(d *domain.Delivery) {
 	p.mu.Unlock()
 }
 
-// retract undoes the admit of a first attempt: also the next one with these
-// bytes is then the first.
-func (p *pacer) retract(d *domain.Delivery) {
+// retract undoes the admit of a call that is not made: also the next one with
+// these bytes is then the first. If it is not sure that its intent was not
+// written down, everything counts: whoever comes after a crash must take it for
+// made.
+func (p *pacer) retract(d *domain.Delivery, sure bool, now time.Time) {
 	r := p.receivers(d.Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.takeBack(&r, d)
-	if h := p.sum(d.Body); d.DupInterval > 0 && p.recent[h] == p.moment(d.DupUntil) {
-		delete(p.recent, h)
-		delete(p.twins, h)
+	if d.DupInterval > 0 {
+		delete(p.twins, p.sum(d.Body))
 	}
+	if !sure {
+		p.arrived(d, now)
+		return
+	}
+	p.arrived(d, time.Time{})
+	p.takeBack(&r, d)
 }

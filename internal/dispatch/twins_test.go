@@ -2,12 +2,14 @@ package dispatch
 
 import (
 	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
+	"hongyan/wecom"
 )
 
 func first(content string) *domain.Delivery {
@@ -38,7 +40,7 @@ func TestTwins(t *testing.T) {
 	require.False(t, admits(p, original, false), "nobody knows yet whether the other one is a repeat")
 	require.False(t, admits(p, first("x"), true), "nor is a third one reserved")
 	require.True(t, admits(p, first("y"), true), "others go")
-	p.retract(repeat)
+	p.retract(repeat, true, now)
 	require.True(t, admits(p, original, false))
 	require.Equal(t, 1800, original.DupInterval)
 	require.Equal(t, 28, p.free("a", now), "what was retracted is free again")
@@ -63,18 +65,75 @@ func TestTwinsAreForgotten(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	p := New(Config{}).newPacer("app:ops", domain.App{})
-	send := func(h uint64) *domain.Delivery {
-		d := first("x")
-		p.duplicateCheck(d, h, now)
+	send := func(n int) *domain.Delivery {
+		d := first(strconv.Itoa(n))
+		p.duplicateCheck(d, p.sum(d.Body), now)
+		p.arrived(d, now)
 		return d
 	}
 	const window, each = 1800, 1000 // a message every second
-	for h := range uint64(100 * each) {
+	for n := range 100 * each {
 		now = now.Add(time.Second)
-		require.Equal(t, window, send(h).DupInterval)
-		require.LessOrEqual(t, len(p.recent), window+window/4+1)
+		require.Equal(t, window, send(n).DupInterval)
+		require.LessOrEqual(t, len(p.recent), window+window/4+4)
+		require.Empty(t, p.flying)
 	}
 	require.Zero(t, p.blind)
 	require.Zero(t, send(100*each-window/2).DupInterval, "what is in its window is known")
 	require.Equal(t, window, send(100*each-2*window).DupInterval)
+}
+
+// How long a body is remembered follows from when WeCom may have got it.
+func TestTwinsAreRememberedFromTheEnd(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	const window = 1800 * time.Second
+	for _, c := range []struct {
+		name  string
+		end   func(p *pacer, d *domain.Delivery)
+		known time.Duration // until then the next one goes without the check; 0: never
+	}{
+		{"in flight", func(*pacer, *domain.Delivery) {}, 100 * time.Hour},
+		{"answered late", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassOK, began.Add(time.Minute)) }, time.Minute + window + dupMargin},
+		{"no answer", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassAmbiguous, began.Add(time.Minute)) }, time.Minute + window + dupMargin + dupLate},
+		{"not sent", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassNotSent, began.Add(time.Minute)) }, 0},
+		{"not made", func(p *pacer, d *domain.Delivery) { p.retract(d, true, began) }, 0},
+		{"not made, and its intent may be written down", func(p *pacer, d *domain.Delivery) { p.retract(d, false, began) }, window + dupMargin},
+		{"one of two", func(p *pacer, d *domain.Delivery) {
+			p.admit(first("x"), began, false)
+			p.landed(d, wecom.ClassOK, began)
+		}, 100 * time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			check := func(after time.Duration) int {
+				p, d := New(Config{}).newPacer("app:ops", domain.App{}), first("x")
+				d.StartedAt = began
+				p.admit(d, began, false)
+				require.Equal(t, began.Add(window), d.DupUntil, "covered only as long as WeCom surely knows it")
+				p.begun(d)
+				c.end(p, d)
+				next := first("x")
+				p.duplicateCheck(next, p.sum(next.Body), began.Add(after))
+				return next.DupInterval
+			}
+			if c.known > 0 {
+				require.Zero(t, check(c.known-time.Microsecond))
+			}
+			require.True(t, c.known > window*10 || check(c.known) == 1800)
+		})
+	}
+
+	// What is tried again after WeCom got nothing is told apart anew.
+	p, d, other := New(Config{}).newPacer("app:ops", domain.App{}), first("x"), first("x")
+	d.StartedAt = began
+	p.admit(d, began, false)
+	p.landed(d, wecom.ClassQuota, began)
+	d.FailedClass = string(wecom.ClassQuota)
+	other.StartedAt = began.Add(window)
+	p.admit(other, other.StartedAt, false)
+	p.landed(other, wecom.ClassOK, other.StartedAt)
+	require.Equal(t, 1800, other.DupInterval)
+	p.admit(d, other.StartedAt.Add(time.Minute), false)
+	require.Zero(t, d.DupInterval, "WeCom would swallow it")
 }

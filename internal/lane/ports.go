@@ -55,9 +55,10 @@ type Sender interface {
 	// limits. On a first attempt it also decides d.DupInterval. reserved says
 	// that d is not committed yet, and perhaps never will be.
 	Admit(d *domain.Delivery, now time.Time, reserved bool) Admission
-	// Retract takes back what Admit has booked at d.StartedAt for a first
-	// attempt that surely was not written down.
-	Retract(d *domain.Delivery)
+	// Retract says that the call which Admit has booked at d.StartedAt is not
+	// made. What was booked is taken back; not if sure is false: its intent may be
+	// written down, and whoever comes after a crash takes it for a call.
+	Retract(d *domain.Delivery, sure bool)
 	// Nodes says how many live nodes own lanes, this one among them: what lanes
 	// of different nodes share they cannot count together.
 	Nodes(n int)

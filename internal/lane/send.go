@@ -49,6 +49,7 @@ func (l *Lane) attempt(d *domain.Delivery) {
 	if now := time.Now(); l.e.trusted(now) {
 		done = l.e.sender.Send(l.e.ctx, d)
 	} else { // frozen since the claim: the lane may have a new owner
+		l.e.sender.Retract(d, true)
 		done.Result = domain.Result{
 			Next: domain.StateQueued, WaitReason: domain.WaitBackoff, DueAt: d.DueAt, At: now,
 			Attempt: domain.Attempt{Class: "not_sent", Errmsg: "the lease was in doubt before the call"},
@@ -176,9 +177,7 @@ func (l *Lane) release(d *domain.Delivery, sure bool) {
 		}
 	}
 	l.mu.Unlock()
-	if sure && d.Tries == 1 {
-		l.e.sender.Retract(d)
-	}
+	l.e.sender.Retract(d, sure)
 	l.poke()
 }
 
