@@ -55,6 +55,7 @@ type App struct {
 	closers    []func(context.Context) error // run backwards
 
 	directory *directory.Directory
+	chats     *directory.Chats
 }
 
 // New opens the store and wires every part. It is one long straight function
@@ -125,8 +126,12 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if err := a.directory.Load(ctx); err != nil {
 		return nil, fmt.Errorf("load the directories: %w", err)
 	}
+	a.chats = directory.NewChats(a.store, log)
+	if err := a.chats.Load(ctx); err != nil {
+		return nil, fmt.Errorf("load the group chats: %w", err)
+	}
 	sender := dispatch.New(dispatch.Config{
-		Apps: a.catalog, History: a.store, Directory: a.directory, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
+		Apps: a.catalog, Robots: a.catalog, History: a.store, Directory: a.directory, Chat: a.chats.Members, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
 		Node: node, Agent: "hongyan/" + Version(), Logger: log,
 		OnAttempt: a.metrics.Attempt, OnFirst: a.metrics.AddedLatency, OnToken: a.metrics.TokenRefresh,
 		OnQuota: a.quotaWarning,
@@ -134,19 +139,26 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 	if _, err := sender.Health().Load(ctx); err != nil {
 		return nil, fmt.Errorf("load the apps' health: %w", err)
 	}
-	a.directory.ReadFrom(dispatch.NewDirectorySource(sender))
+	source := dispatch.NewDirectorySource(sender)
+	a.directory.ReadFrom(source)
+	a.chats.ReadFrom(source)
 	follow := &intake.Follow{}
 	a.engine = lane.New(lane.Config{
 		Node: node, Logger: log, OnWait: func(r domain.WaitReason) { a.metrics.RateWait(string(r)) }, OnFinal: follow.Finished,
 		OnMerge: a.metrics.Digest,
-		Weight:  a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids, Cut: plan.Cut, Logger: log}), Notices: a.store.Notices(),
+		Weight:  a.catalog.Weight, Digests: digest.New(digest.Config{Apps: a.catalog, Scenes: scenes, IDs: ids, Calls: plan.Calls{}, Logger: log}), Notices: a.store.Notices(),
 		OnBeat: func(ctx context.Context) { a.operator.Sync(ctx) },
 	}, a.store, sender)
 	a.operator = dispatch.NewOperator(sender, a.engine, a.store)
 	a.catalog.OnChange(func(kind domain.ResourceKind, key string) {
-		if kind == domain.ResourceApp {
+		switch kind {
+		case domain.ResourceApp:
 			a.operator.Changed(key)
 			a.directory.Changed(key)
+			a.chats.Changed(key)
+		case domain.ResourceRobot:
+			a.operator.Changed(domain.LaneKey(domain.LaneRobot, key))
+		default:
 		}
 	})
 
@@ -198,7 +210,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	loops, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
-	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.directory.Run, a.reseal} {
+	for _, loop := range []func(context.Context){a.watchCatalog, a.keys.Run, a.runner.Run, a.prune, a.directory.Run, a.chats.Run, a.reseal} {
 		done.Go(func() { loop(loops) })
 	}
 	a.onClose(func(context.Context) error {

@@ -26,6 +26,7 @@ import (
 
 	"hongyan/internal/catalog"
 	"hongyan/internal/digest"
+	"hongyan/internal/directory"
 	"hongyan/internal/dispatch"
 	"hongyan/internal/domain"
 	"hongyan/internal/intake"
@@ -67,6 +68,8 @@ type node struct {
 	operator *dispatch.Operator
 	catalog  *catalog.Catalog
 	intake   *intake.Intake
+	chats    *directory.Chats
+	stop     context.CancelFunc // of what runs beside the engine
 	dead     bool
 }
 
@@ -120,8 +123,10 @@ func (b *bubble) start(name string) *node {
 	n.catalog = catalog.New(catalog.Config{Store: b.store, CheckScene: scene.Check})
 	require.NoError(b.t, n.catalog.Refresh(ctx))
 	scenes := scene.New(n.catalog)
+	n.chats = directory.NewChats(b.store, log)
+	require.NoError(b.t, n.chats.Load(ctx))
 	n.sender = dispatch.New(dispatch.Config{
-		Apps: n.catalog, History: b.store, Directory: b.directory, Tokens: b.store, Media: b.store, Health: b.store, IDs: b.ids, Node: name, Logger: log,
+		Apps: n.catalog, Robots: n.catalog, History: b.store, Directory: b.directory, Chat: n.chats.Members, Tokens: b.store, Media: b.store, Health: b.store, IDs: b.ids, Node: name, Logger: log,
 		Transport: func(domain.App) (*http.Client, error) {
 			if b.pipes != nil {
 				return b.pipes.client()
@@ -129,16 +134,21 @@ func (b *bubble) start(name string) *node {
 			return &http.Client{Transport: b.wire}, nil
 		},
 	})
+	n.chats.ReadFrom(dispatch.NewDirectorySource(n.sender))
 	follow := &intake.Follow{}
 	n.engine = lane.New(lane.Config{
 		Node: name, Logger: log, Weight: n.catalog.Weight, OnFinal: follow.Finished,
-		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids, Cut: plan.Cut}), Notices: n.gate.heard,
+		Digests: digest.New(digest.Config{Apps: n.catalog, Scenes: scenes, IDs: b.ids, Calls: plan.Calls{}}), Notices: n.gate.heard,
 		OnBeat: func(ctx context.Context) { n.operator.Sync(ctx) },
 	}, n.gate, n.sender)
 	n.operator = dispatch.NewOperator(n.sender, n.engine, n.gate)
 	n.catalog.OnChange(func(kind domain.ResourceKind, key string) {
-		if kind == domain.ResourceApp {
+		switch kind {
+		case domain.ResourceApp:
 			n.operator.Changed(key)
+		case domain.ResourceRobot:
+			n.operator.Changed(domain.LaneKey(domain.LaneRobot, key))
+		default:
 		}
 	})
 	n.gate.hooks.others = func(x domain.Notice) {
@@ -160,6 +170,8 @@ func (b *bubble) start(name string) *node {
 	b.nodes = append(b.nodes, n)
 	b.mu.Unlock()
 	require.NoError(b.t, n.engine.Start(ctx))
+	ctx, n.stop = context.WithCancel(ctx)
+	go n.chats.Run(ctx)
 	return n
 }
 
@@ -171,6 +183,7 @@ func (b *bubble) kill(n *node) {
 	}
 	n.dead = true
 	n.gate.close()
+	n.stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = n.engine.Stop(ctx)
@@ -195,6 +208,15 @@ func (n *node) app(t *testing.T, key string, edit func(a *domain.App)) {
 	require.NoError(t, err)
 	_, _, err = n.catalog.PutResource(t.Context(), domain.Resource{
 		Kind: domain.ResourceApp, Key: key, Spec: raw, Secrets: map[string]string{"secret": cmp.Or(a.Secret, sandbox.DevSecret)},
+	}, -1, "")
+	require.NoError(t, err)
+}
+
+// robot saves a robot.
+func (n *node) robot(t *testing.T, key, webhookKey string) {
+	t.Helper()
+	_, _, err := n.catalog.PutResource(t.Context(), domain.Resource{
+		Kind: domain.ResourceRobot, Key: key, Spec: json.RawMessage(`{"base_url":"http://wecom.bubble"}`), Secrets: map[string]string{"webhook_key": webhookKey},
 	}, -1, "")
 	require.NoError(t, err)
 }

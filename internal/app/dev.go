@@ -127,6 +127,12 @@ func (a *App) seed(ctx context.Context, base string) (string, error) {
 			return "", err
 		}
 	}
+	room := domain.Robot{Key: "ops-room", Name: "运维群", BaseURL: base}
+	if old, ok := a.catalog.Robot(room.Key); !ok || old.BaseURL != base {
+		if err := a.put(ctx, domain.ResourceRobot, room.Key, room, map[string]string{"webhook_key": sandbox.DevRobotKey}); err != nil {
+			return "", err
+		}
+	}
 	for _, s := range scene.Seeds() {
 		if _, _, ok := a.catalog.Scene(s.Key); ok {
 			continue

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -63,21 +62,7 @@ func (l lanes) Foresee(d *domain.Delivery) (domain.WaitReason, time.Time, bool) 
 	if reason, until, waits := l.Engine.Foresee(d); waits {
 		return reason, until, true
 	}
-	if reason, until, waits := l.operator.Waits(d.Lane); waits {
-		return reason, until, true
-	}
-	app, ok := strings.CutPrefix(d.Lane, "app:")
-	if !ok {
-		return "", time.Time{}, false
-	}
-	switch h := l.operator.Health(app); h.State {
-	case domain.HealthPaused:
-		return domain.WaitAppPaused, time.Time{}, true
-	case domain.HealthBlocked:
-		return domain.WaitAppBlocked, h.NextProbeAt, true
-	default:
-		return "", time.Time{}, false
-	}
+	return l.operator.Waits(d.Lane)
 }
 
 // sceneAdmin is the catalogue with the preview, which needs the planner.

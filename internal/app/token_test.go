@@ -2,10 +2,12 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -139,5 +141,35 @@ func TestTokenSurvivesRestart(t *testing.T) {
 		p.start()
 		require.Equal(t, "sent", w.send(alert(2)).str("state"))
 		require.EqualValues(t, 1, wecom.Counts().GetToken, "it is kept, sealed, in the store")
+	})
+}
+
+// WeCom gives the same token out again while it holds it for good, also one
+// that it has refused a moment ago. That is believed, once.
+func TestR32_RefusedTokenIsGivenOutAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1, Latency: 50 * time.Millisecond})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "plain", domain.Policy{})
+		send := func(count int) {
+			var reqs []domain.SendRequest
+			for i := range count {
+				reqs = append(reqs, request("plain", fmt.Sprint(time.Now(), i), people(i, 1)...))
+			}
+			n.submit(t, reqs...)
+			b.drained(time.Minute)
+		}
+		send(100)
+		require.Equal(t, 1, b.answered(sandbox.OpGetToken, 0))
+		b.faults(sandbox.Fault{Errcode: 42001, Next: 10}) // those in flight together
+		send(100)
+		require.Equal(t, 2, b.answered(sandbox.OpGetToken, 0))
+		send(100)
+		require.Equal(t, 2, b.answered(sandbox.OpGetToken, 0), "not one for each message from then on")
+		require.Equal(t, domain.HealthOK, n.operator.Health("ops").State)
+		require.Len(t, b.taken(), 300)
 	})
 }

@@ -59,6 +59,7 @@ type snapshot struct {
 	resources map[domain.ResourceKind]map[string]domain.Resource
 	apps      map[string]domain.App
 	appList   []domain.App // by key
+	robots    map[string]domain.Robot
 	audiences map[string]domain.Audience
 	scenes    map[string]liveScene
 	codes     map[int]string // scene code → key
@@ -102,6 +103,12 @@ func (c *Catalog) App(key string) (domain.App, bool) {
 
 // Apps returns every app by key. The caller must not change the list.
 func (c *Catalog) Apps() []domain.App { return c.live.Load().appList }
+
+// Robot returns the robot with that key, its webhook key included.
+func (c *Catalog) Robot(key string) (domain.Robot, bool) {
+	r, ok := c.live.Load().robots[key]
+	return r, ok
+}
 
 // Audience returns the audience with that key.
 func (c *Catalog) Audience(key string) (domain.Audience, bool) {
@@ -242,7 +249,7 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 // working form, if there is one.
 func (s *snapshot) decode(old *snapshot) error {
 	var errs []error
-	s.apps, s.audiences = map[string]domain.App{}, map[string]domain.Audience{}
+	s.apps, s.robots, s.audiences = map[string]domain.App{}, map[string]domain.Robot{}, map[string]domain.Audience{}
 	s.scenes, s.codes = map[string]liveScene{}, map[int]string{}
 	for key, r := range s.resources[domain.ResourceApp] {
 		var a domain.App
@@ -258,6 +265,18 @@ func (s *snapshot) decode(old *snapshot) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.apps)) {
 		s.appList = append(s.appList, s.apps[key])
+	}
+	for key, r := range s.resources[domain.ResourceRobot] {
+		var b domain.Robot
+		if err := json.Unmarshal(r.Spec, &b); err != nil {
+			errs = append(errs, fmt.Errorf("robot %s: %w", key, err))
+			if b, ok := old.robots[key]; ok {
+				s.robots[key] = b
+			}
+			continue
+		}
+		b.Key, b.WebhookKey, b.Proxy = key, r.Secrets[secretWebhookKey], joinProxy(b.Proxy, r.Secrets[secretProxy])
+		s.robots[key] = b
 	}
 	for key, r := range s.resources[domain.ResourceAudience] {
 		var a domain.Audience

@@ -165,11 +165,17 @@ func TestValidation(t *testing.T) {
 		{domain.ResourceAudience, "a", `{"users":["ok","a|b"]}`, "/users/1", "format"},
 		{domain.ResourceAudience, "a", `{"audiences":["a"]}`, "/audiences/0", "cycle"},
 		{domain.ResourceAudience, "loop", `{"audiences":["inner"]}`, "/audiences/0", "cycle"},
-		{domain.ResourceRobot, "r", `{}`, "/kind", "unsupported"},
+		{domain.ResourceRobot, "r", `{"limits":{"per_minute":-1}}`, "/limits/per_minute", "range"},
+		{domain.ResourceRobot, "r", `{"limits":{"per_minute":10001}}`, "/limits/per_minute", "range"},
+		{domain.ResourceRobot, "r", `{"base_url":"https://x/?key=1"}`, "/base_url", "url"},
+		{domain.ResourceRobot, "r", `{"proxy":"ssh://x"}`, "/proxy", "scheme"},
+		{domain.ResourceRobot, "r", `{"key":"s"}`, "/key", "mismatch"},
+		{domain.ResourceRobot, "r", `{"corp_id":"ww1"}`, "/corp_id", "unknown"},
+		{domain.ResourceScene, "s", `{}`, "/kind", "unsupported"},
 	} {
 		c := catalog.New(catalog.Config{Store: newMemory()})
 		require.NoError(t, put(t, c, domain.ResourceAudience, "inner", `{"audiences":["loop"]}`, nil))
-		err := put(t, c, tc.kind, tc.key, tc.spec, map[string]string{"secret": "s"})
+		err := put(t, c, tc.kind, tc.key, tc.spec, map[string]string{"secret": "s", "webhook_key": "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa"})
 		var e *domain.Error
 		require.ErrorAs(t, err, &e, tc.spec)
 		require.Equal(t, domain.CodeInvalid, e.Code)
@@ -177,6 +183,41 @@ func TestValidation(t *testing.T) {
 	}
 	c := catalog.New(catalog.Config{Store: newMemory()})
 	require.ErrorContains(t, put(t, c, domain.ResourceApp, "ops", opsSpec, nil), "/secret")
+	require.ErrorContains(t, put(t, c, domain.ResourceRobot, "room", `{}`, nil), "/webhook_key")
+	const address = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6"
+	err := put(t, c, domain.ResourceRobot, "room", `{}`, map[string]string{"webhook_key": address})
+	require.ErrorContains(t, err, "/webhook_key", "the whole address is not the key")
+	require.NotContains(t, err.Error(), "693a91f6")
+}
+
+func TestRobots(t *testing.T) {
+	c := catalog.New(catalog.Config{Store: newMemory()})
+	const spec = `{"name":"运维群","proxy":"http://me:pa55@10.0.0.1:3128","limits":{"per_minute":15}}`
+	require.NoError(t, put(t, c, domain.ResourceRobot, "room", spec, map[string]string{"webhook_key": "693a91f6-7"}))
+	want := domain.Robot{Key: "room", Name: "运维群", Proxy: "http://me:pa55@10.0.0.1:3128", Limits: domain.RobotLimits{PerMinute: 15}, WebhookKey: "693a91f6-7"}
+	r, ok := c.Robot("room")
+	require.True(t, ok)
+	require.Equal(t, want, r)
+	stored, err := c.GetResource(t.Context(), domain.ResourceRobot, "room")
+	require.NoError(t, err)
+	require.NotContains(t, string(stored.Spec), "693a91f6")
+	require.NotContains(t, string(stored.Spec), "pa55")
+
+	require.NoError(t, put(t, c, domain.ResourceRobot, "room", strings.Replace(spec, "pa55", "***", 1), nil), "both secrets stay")
+	r, _ = c.Robot("room")
+	require.Equal(t, want, r)
+	require.ErrorContains(t, put(t, c, domain.ResourceRobot, "room", `{"proxy":"http://me:***@10.0.0.2:3128"}`, nil), "/proxy")
+
+	_, _, err = c.PutScene(t.Context(), domain.Scene{Key: "alert", To: domain.To{Robots: []string{"room"}}}, -1, "")
+	require.NoError(t, err)
+	err = c.DeleteResource(t.Context(), domain.ResourceRobot, "room", -1, "")
+	require.Equal(t, domain.CodeInUse, domain.CodeOf(err))
+	require.ErrorContains(t, err, `scene "alert"`)
+	_, _, err = c.PutScene(t.Context(), domain.Scene{Key: "alert"}, -1, "")
+	require.NoError(t, err)
+	require.NoError(t, c.DeleteResource(t.Context(), domain.ResourceRobot, "room", -1, ""))
+	_, ok = c.Robot("room")
+	require.False(t, ok)
 }
 
 func TestScenes(t *testing.T) {

@@ -49,40 +49,66 @@ func joinProxy(masked, password string) string {
 
 func isMask(s string) bool { return s == mask }
 
-// sealProxy moves the password of an app's proxy from its spec to its secrets.
-// A masked one keeps what is stored, for the same URL only: nobody may send a
-// password that he does not know to another host.
+// sealProxy moves the password of a proxy from the spec of an app or a robot to
+// its secrets. A masked one keeps what is stored, for the same URL only: nobody
+// may send a password that he does not know to another host.
 func (c *Catalog) sealProxy(r domain.Resource) (domain.Resource, []domain.FieldError) {
-	var a domain.App
-	if r.Kind != domain.ResourceApp || decode(r.Spec, &a) != nil {
+	proxy, takes := proxyOf(r.Kind, r.Spec)
+	if !takes {
 		return r, nil // validate says what is wrong with it
 	}
-	masked, password := splitProxy(a.Proxy)
+	masked, password := splitProxy(proxy)
 	if isMask(password) {
-		stored := c.live.Load().resources[domain.ResourceApp][r.Key]
-		var have domain.App
-		if password = stored.Secrets[secretProxy]; password == "" || json.Unmarshal(stored.Spec, &have) != nil || have.Proxy != a.Proxy {
+		stored := c.live.Load().resources[r.Kind][r.Key]
+		have, _ := proxyOf(r.Kind, stored.Spec)
+		if password = stored.Secrets[secretProxy]; password == "" || have != proxy {
 			return r, []domain.FieldError{bad("/proxy", "proxy_password", "has a masked password, and none is stored for this URL", "give the password: *** keeps the stored one while scheme, user and host stay as they are")}
 		}
 	}
-	return withProxy(r, a, masked, password), nil
+	return withProxy(r, masked, password), nil
 }
 
-// keepsProxyPassword reports whether an app is to go on with the stored one.
-func keepsProxyPassword(r domain.Resource) bool {
-	var a domain.App
-	if r.Kind != domain.ResourceApp || json.Unmarshal(r.Spec, &a) != nil {
-		return false
+// proxyOf reads the proxy of an app or a robot; takes is false for what is
+// neither.
+func proxyOf(kind domain.ResourceKind, spec json.RawMessage) (proxy string, takes bool) {
+	switch kind {
+	case domain.ResourceApp:
+		var a domain.App
+		takes = decode(spec, &a) == nil
+		return a.Proxy, takes
+	case domain.ResourceRobot:
+		var b domain.Robot
+		takes = decode(spec, &b) == nil
+		return b.Proxy, takes
+	default:
+		return "", false
 	}
-	_, password := splitProxy(a.Proxy)
+}
+
+// keepsProxyPassword reports whether an app or a robot is to go on with the
+// stored one.
+func keepsProxyPassword(r domain.Resource) bool {
+	proxy, _ := proxyOf(r.Kind, r.Spec)
+	_, password := splitProxy(proxy)
 	return isMask(password)
 }
 
 // withProxy names the password also when there is none, so that the store
 // forgets an old one.
-func withProxy(r domain.Resource, a domain.App, masked, password string) domain.Resource {
-	a.Proxy = masked
-	r.Spec = encode(a)
+func withProxy(r domain.Resource, masked, password string) domain.Resource {
+	switch r.Kind {
+	case domain.ResourceApp:
+		var a domain.App
+		_ = decode(r.Spec, &a) // proxyOf has read it
+		a.Proxy = masked
+		r.Spec = encode(a)
+	case domain.ResourceRobot:
+		var b domain.Robot
+		_ = decode(r.Spec, &b)
+		b.Proxy = masked
+		r.Spec = encode(b)
+	default:
+	}
 	r.Secrets = maps.Clone(r.Secrets)
 	if r.Secrets == nil {
 		r.Secrets = map[string]string{}

@@ -19,6 +19,11 @@ const (
 	maxAddress  = 64     // bytes of a member, department or tag id
 	maxAccounts = 10_000_000
 	maxSecret   = 4096
+
+	maxRobotRate = 10_000 // messages a minute
+
+	// secretWebhookKey names the key of a robot in domain.Resource.Secrets.
+	secretWebhookKey = "webhook_key"
 )
 
 var keyPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -60,6 +65,15 @@ func (c *Catalog) validate(r domain.Resource, secrets map[string]string) (json.R
 		errs = append(errs, appErrors(a, secrets)...)
 		a.Key = r.Key
 		return encode(a), errs
+	case domain.ResourceRobot:
+		var b domain.Robot
+		if f := decode(r.Spec, &b); f != nil {
+			return nil, append(errs, *f)
+		}
+		errs = append(errs, sameKey(b.Key, r.Key)...)
+		errs = append(errs, robotErrors(b, secrets)...)
+		b.Key = r.Key
+		return encode(b), errs
 	case domain.ResourceAudience:
 		var a domain.Audience
 		if f := decode(r.Spec, &a); f != nil {
@@ -77,9 +91,9 @@ func (c *Catalog) validate(r domain.Resource, secrets map[string]string) (json.R
 		errs = append(errs, sameKey(s.Key, r.Key)...)
 		s.Key = r.Key
 		return encode(s), append(errs, c.cfg.CheckSchedule(s)...)
-	case domain.ResourceScene, domain.ResourceRobot:
+	case domain.ResourceScene:
 	}
-	return nil, append(errs, bad("/kind", "unsupported", fmt.Sprintf("%s cannot be stored this way", r.Kind), "use app or audience"))
+	return nil, append(errs, bad("/kind", "unsupported", fmt.Sprintf("%s cannot be stored this way", r.Kind), "use app, audience, robot or schedule"))
 }
 
 func sameKey(inBody, inPath string) []domain.FieldError {
@@ -173,6 +187,32 @@ func appErrors(a domain.App, secrets map[string]string) []domain.FieldError {
 		if strings.HasSuffix(name, "aes_key") && k != "" && len(k) != 43 {
 			add(bad("/callback/aes_key", "format", "has not 43 characters", "take EncodingAESKey from WeCom's console", "43 characters"))
 		}
+	}
+	return errs
+}
+
+// webhookKey is what WeCom's keys look like, and what may stand in a URL.
+var webhookKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+func robotErrors(b domain.Robot, secrets map[string]string) []domain.FieldError {
+	var errs []domain.FieldError
+	if len(b.Name) > maxName {
+		errs = append(errs, bad("/name", "max_bytes", "is too long", "shorten it", maxName, len(b.Name)))
+	}
+	switch key := secrets[secretWebhookKey]; {
+	case key == "":
+		errs = append(errs, bad("/webhook_key", "required", "is missing", "take what follows key= in the robot's webhook address"))
+	case !webhookKey.MatchString(key):
+		errs = append(errs, bad("/webhook_key", "format", "is not the key of a robot", "give only what follows key= in the robot's webhook address", "letters, digits and hyphens"))
+	}
+	if f := checkURL("/base_url", b.BaseURL, "http", "https"); f != nil {
+		errs = append(errs, *f)
+	}
+	if f := checkURL("/proxy", joinProxy(b.Proxy, secrets[secretProxy]), "http", "https", "socks5"); f != nil {
+		errs = append(errs, *f)
+	}
+	if n := b.Limits.PerMinute; n < 0 || n > maxRobotRate {
+		errs = append(errs, bad("/limits/per_minute", "range", fmt.Sprintf("must be between 0 and %d", maxRobotRate), "0 takes the default", 0, maxRobotRate))
 	}
 	return errs
 }

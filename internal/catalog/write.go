@@ -119,7 +119,7 @@ func (s *snapshot) usersOf(kind domain.ResourceKind, key string) (users []string
 	}
 	scenes, audiences, schedules := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for k, l := range s.scenes {
-		if kind == domain.ResourceApp && l.scene.App == key || kind == domain.ResourceAudience && slices.Contains(l.scene.To.Audiences, key) {
+		if kind == domain.ResourceApp && l.scene.App == key || slices.Contains(named(l.scene.To, kind), key) {
 			scenes[k] = true
 		}
 	}
@@ -147,11 +147,23 @@ func (s *snapshot) needs(m domain.SendRequest, kind domain.ResourceKind, key str
 		return m.Scene != nil && (m.Scene.Key == key || m.Scene.Key == "" && s.codes[m.Scene.Code] == key)
 	case domain.ResourceApp: // without a name there is only one
 		return m.App == key || m.App == "" && m.Scene == nil && len(s.apps) == 1
-	case domain.ResourceAudience:
-		return slices.Contains(m.To.Audiences, key)
-	case domain.ResourceRobot, domain.ResourceSchedule:
+	case domain.ResourceAudience, domain.ResourceRobot:
+		return slices.Contains(named(m.To, kind), key)
+	case domain.ResourceSchedule:
 	}
 	return false
+}
+
+// named are the resources of a kind that are addressed.
+func named(to domain.To, kind domain.ResourceKind) []string {
+	switch kind {
+	case domain.ResourceAudience:
+		return to.Audiences
+	case domain.ResourceRobot:
+		return to.Robots
+	default:
+		return nil
+	}
 }
 
 // some joins names, at most ten of them.

@@ -33,6 +33,7 @@ type sendCmd struct {
 	Tag        []string `help:"Tags." placeholder:"ID,…"`
 	Audience   []string `help:"Audiences." placeholder:"KEY,…"`
 	Robot      []string `help:"Group robots." placeholder:"KEY,…"`
+	Chat       []string `help:"Group chats of the app." placeholder:"CHATID,…"`
 	All        bool     `help:"Everyone whom the app may reach."`
 
 	Data []string `short:"d" sep:"none" placeholder:"K=V" help:"Variable of the scene: k=v is text, k:=v is JSON, @FILE or @- a whole JSON object. Repeatable."`
@@ -236,9 +237,9 @@ func (c *sendCmd) request(s *session) (client.SendRequest, error) {
 		Reference: c.Reference, DigestKey: c.DigestKey,
 	}
 	to := client.To{
-		Users: c.To, Departments: c.Department, Tags: c.Tag, Audiences: c.Audience, Robots: c.Robot, All: c.All,
+		Users: c.To, Departments: c.Department, Tags: c.Tag, Audiences: c.Audience, Robots: c.Robot, Chats: c.Chat, All: c.All,
 	}
-	if len(c.To)+len(c.Department)+len(c.Tag)+len(c.Audience)+len(c.Robot) > 0 || c.All {
+	if len(c.To)+len(c.Department)+len(c.Tag)+len(c.Audience)+len(c.Robot)+len(c.Chat) > 0 || c.All {
 		r.To = &to
 	}
 	direct := c.Text != "" || c.Markdown != "" || c.Type != "" || c.Content != ""
@@ -246,7 +247,7 @@ func (c *sendCmd) request(s *session) (client.SendRequest, error) {
 	case c.Scene != "" && direct:
 		return r, usagef("give either a scene or --text, --markdown, --type, not both")
 	case c.Scene == "" && !direct:
-		return r, usagef("name a scene, or give --app with --text, --markdown or --type and --content")
+		return r, usagef("name a scene, or give --app or --robot with --text, --markdown or --type and --content")
 	case c.Scene != "":
 		r.Scene = c.Scene
 		if n, err := strconv.Atoi(c.Scene); err == nil {

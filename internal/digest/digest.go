@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
-	"hongyan/internal/render"
 	"hongyan/wecom"
 )
 
@@ -38,13 +37,23 @@ type Scenes interface {
 	RenderDigest(ctx context.Context, key string, root map[string]any) (content json.RawMessage, kind wecom.Kind, ok bool, err error)
 }
 
+// Calls writes what WeCom gets: package plan.
+type Calls interface {
+	// Addressed says whom a body of a lane is for.
+	Addressed(lane string, body []byte) domain.To
+	// Body writes one.
+	Body(to domain.To, agent int64, kind wecom.Kind, content json.RawMessage, safe, idTrans int) []byte
+	// Cut shortens what is too long for WeCom in a lane; its error says what else
+	// is wrong.
+	Cut(ctx context.Context, lane string, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error)
+}
+
 // Config sets up a Composer; all fields but the last are required.
 type Config struct {
 	Apps   Apps
 	Scenes Scenes
 	IDs    *domain.IDs
-	// Cut shortens what is too long for WeCom; its error says what else is wrong.
-	Cut    func(ctx context.Context, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error)
+	Calls  Calls
 	Logger *slog.Logger // may be nil
 }
 
@@ -67,9 +76,12 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 		return domain.Submission{}, errors.New("compose a digest: nothing to merge")
 	}
 	first := &items[0].Delivery
-	appKey := strings.TrimPrefix(first.Lane, "app:")
+	kindOfLane, appKey, _ := strings.Cut(first.Lane, ":")
 	app, ok := c.cfg.Apps.App(appKey)
-	if !ok {
+	switch {
+	case kindOfLane == domain.LaneRobot: // which needs no app
+		appKey = ""
+	case !ok:
 		return domain.Submission{}, fmt.Errorf("compose a digest: there is no app %q", appKey)
 	}
 	safe, idTrans := flags(items)
@@ -77,7 +89,7 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 	if err != nil {
 		return domain.Submission{}, fmt.Errorf("compose a digest: %w", err)
 	}
-	users, parties, tags, all := wecom.Receivers(first.Body)
+	to := c.cfg.Calls.Addressed(first.Lane, first.Body)
 	now := time.Now().UTC()
 	m := domain.Message{
 		ID: c.cfg.IDs.New(domain.PrefixMessage), Source: domain.SourceDigest, Scene: first.Scene, App: appKey, Type: string(kind),
@@ -96,15 +108,11 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 		}
 	}
 	m.Priority, m.ExpiresAt = d.Priority, d.ExpiresAt
-	to := domain.To{Users: users, Departments: parties, Tags: tags, All: all}
 	if !kind.TakesIDTrans() {
 		idTrans = 0
 	}
-	d.Body, err = body(to, app.AgentID, kind, content, safe, idTrans)
-	if err != nil {
-		return domain.Submission{}, fmt.Errorf("compose a digest: %w", err)
-	}
-	rs := recipients(to, m.ID, d.ID)
+	d.Body = c.cfg.Calls.Body(to, app.AgentID, kind, content, safe, idTrans)
+	rs := to.AppendRecipients(nil, m.ID, d.ID)
 	d.Recipients, m.Recipients = len(rs), len(rs)
 	m.Request, err = json.Marshal(domain.SendRequest{
 		App: appKey, Type: &domain.TypeRef{Name: string(kind)}, Content: content, To: to, Safe: safe, EnableIDTrans: idTrans,
@@ -140,62 +148,6 @@ func quiet(items []domain.Mergeable) string {
 	return hours
 }
 
-// body writes the request in the order of fields that plan uses.
-func body(to domain.To, agent int64, kind wecom.Kind, content json.RawMessage, safe, idTrans int) ([]byte, error) {
-	b := []byte{'{'}
-	for _, l := range []struct {
-		name string
-		ids  []string
-	}{{"touser", users(to)}, {"toparty", to.Departments}, {"totag", to.Tags}} {
-		if len(l.ids) > 0 {
-			b = append(render.AppendString(b, l.name), ':')
-			b = append(render.AppendString(b, strings.Join(l.ids, "|")), ',')
-		}
-	}
-	b = append(b, `"msgtype":`...)
-	b = render.AppendString(b, string(kind))
-	b = append(b, `,"agentid":`...)
-	b = strconv.AppendInt(b, agent, 10)
-	b = append(b, ',')
-	b = render.AppendString(b, string(kind))
-	b = append(append(b, ':'), content...)
-	if safe != 0 {
-		b = append(b, `,"safe":1`...)
-	}
-	if idTrans != 0 {
-		b = append(b, `,"enable_id_trans":1`...)
-	}
-	b = append(b, '}')
-	if !json.Valid(b) {
-		return nil, errors.New("the content is not JSON")
-	}
-	return b, nil
-}
-
-func users(to domain.To) []string {
-	if to.All {
-		return []string{"@all"}
-	}
-	return to.Users
-}
-
-func recipients(to domain.To, messageID, deliveryID string) []domain.Recipient {
-	var out []domain.Recipient
-	add := func(kind domain.RecipientKind, ids []string) {
-		for _, id := range ids {
-			out = append(out, domain.Recipient{MessageID: messageID, DeliveryID: deliveryID, Kind: kind, ID: id, Outcome: domain.OutcomeWaiting})
-		}
-	}
-	if to.All {
-		add(domain.KindAll, []string{"@all"})
-		return out
-	}
-	add(domain.KindUser, to.Users)
-	add(domain.KindDepartment, to.Departments)
-	add(domain.KindTag, to.Tags)
-	return out
-}
-
 // content renders the scene's own digest, or lists the messages as a text: also
 // when the scene's own does not come out as something that WeCom takes. What
 // the messages said matters more than how the digest looks, and so does that it
@@ -207,7 +159,7 @@ func (c *Composer) content(ctx context.Context, items []domain.Mergeable, safe i
 	if scene := items[0].Delivery.Scene; scene != "" {
 		content, kind, ok, err := c.cfg.Scenes.RenderDigest(ctx, scene, root(said, list, more))
 		if ok && err == nil {
-			if content, err = c.cfg.Cut(ctx, kind, content); err == nil && safe != 0 && !kind.TakesSafe() {
+			if content, err = c.cfg.Calls.Cut(ctx, items[0].Delivery.Lane, kind, content); err == nil && safe != 0 && !kind.TakesSafe() {
 				err = fmt.Errorf("%s takes no safe, which a message in it has", kind)
 			}
 		}

@@ -28,7 +28,7 @@ func (s source) SceneByCode(int) (domain.Scene, int, bool) { return domain.Scene
 
 func composer(sc domain.Scene) *digest.Composer {
 	s := source{sc}
-	return digest.New(digest.Config{Apps: s, Scenes: scene.New(s), IDs: &domain.IDs{}, Cut: plan.Cut})
+	return digest.New(digest.Config{Apps: s, Scenes: scene.New(s), IDs: &domain.IDs{}, Calls: plan.Calls{}})
 }
 
 func sceneWith(content string) domain.Scene {

@@ -17,9 +17,9 @@ import (
 // one whose members nobody knows.
 type rooms map[string][]string
 
-func (r rooms) of(app, chat string) ([]string, bool) {
-	members, known := r[app+"/"+chat]
-	return members, known
+func (r rooms) of(app, chat string) (members []string, known, soon bool) {
+	members, known = r[app+"/"+chat]
+	return members, known, false
 }
 
 // past is what was sent before.
@@ -236,6 +236,25 @@ func TestChatCountersAreRebuilt(t *testing.T) {
 	require.Equal(t, 17, n, "3000 of 20,000 are used, counted once")
 }
 
+// Who is in a chat is worth a moment; counted for everybody it would stop all
+// other chats.
+func TestChatsWaitForTheirMembers(t *testing.T) {
+	t.Parallel()
+	now, known, soon := time.Now(), false, true
+	s := chats(t, Config{Apps: apps{"ops": {}}, Chat: func(string, string) ([]string, bool, bool) { return people(3), known, soon }}, "chat:ops")
+	n, until, reason, all := sends(s, "chat:ops", "c1", now)
+	require.Zero(t, n)
+	require.Equal(t, now.Add(soonWait), until)
+	require.Equal(t, domain.WaitChatRate, reason)
+	require.False(t, all, "other chats go")
+	known = true
+	n, _, _, _ = sends(s, "chat:ops", "c1", now)
+	require.Zero(t, n, "not before it is known")
+	soon = false
+	n, _, _, _ = sends(s, "chat:ops", "c1", now)
+	require.Equal(t, 200, n, "nothing was counted while it waited")
+}
+
 func TestChangedChatLimitsHoldAtOnce(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -259,7 +278,7 @@ func TestRobotsHaveALimitOfTheirOwn(t *testing.T) {
 	require.Equal(t, 20, n)
 	require.Equal(t, now.Add(61*time.Second), until)
 	require.Equal(t, domain.WaitRobotRate, reason)
-	require.Equal(t, "ops", appOf("app:ops"))
-	require.Equal(t, "ops", appOf("chat:ops"))
-	require.Empty(t, appOf("robot:room"), "a robot is no app of that name")
+	require.Equal(t, "ops", accountOf("app:ops"))
+	require.Equal(t, "ops", accountOf("chat:ops"))
+	require.Equal(t, "robot:room", accountOf("robot:room"), "a robot is no app of that name")
 }

@@ -45,6 +45,14 @@ func (d *DirectorySource) TagMembers(ctx context.Context, app string, tag int64)
 	})
 }
 
+// Chat reads who is in a group chat of the app.
+func (d *DirectorySource) Chat(ctx context.Context, app, chat string) ([]string, error) {
+	return directoryRead(ctx, d.sender, app, func(c *wecom.Client, token string, _ domain.App) ([]string, error) {
+		room, err := c.Chat(ctx, token, chat)
+		return room.Users, err
+	})
+}
+
 func directoryRead[T any](ctx context.Context, s *Sender, key string, read func(*wecom.Client, string, domain.App) (T, error)) (T, error) {
 	var none T
 	app, ok := s.cfg.Apps.App(key)

@@ -209,6 +209,7 @@ var causes = map[int]string{
 	50003: "app_disabled", 50006: "app_disabled", 48006: "app_disabled",
 	40056: "wrong_agent", 41011: "wrong_agent", 301002: "wrong_agent",
 	60011: "no_privilege", 48001: "no_privilege", 48002: "no_privilege",
+	93000: "robot_gone", 93001: "group_refuses_push", 93004: "robot_disabled", 93008: "not_in_group",
 	301007: "corp_unavailable", 43012: "no_callback_url",
 }
 

@@ -83,6 +83,10 @@ func (s *Sender) answered(d *domain.Delivery, app domain.App) {
 	}
 }
 
+// noChats is what WeCom says of group chats to an app that not the whole corp
+// may see (reference: 90248). Its other messages go on.
+const noChats = 48002
+
 // fail applies the retry schedule of the error's class. Where the whole
 // lane must stop, the delivery keeps its place and the lane its pause: so a
 // resume, or a mended app, moves everything at once.
@@ -119,9 +123,16 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		return unclear(p, d, now)
 	case wecom.ClassQuota:
 		until := quotaPause(p.overQuota(d.StartedAt, now), now)
+		if p.kind == domain.LaneRobot { // it has no limit but that of the minute
+			until = quotaPause(1, now)
+		}
 		retry(domain.WaitWeComLimit, d.DueAt, false)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitWeComLimit, Until: until}}
 	case wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig, wecom.ClassBotSession:
+		if p.kind == domain.LaneChat && e.Code == noChats {
+			r.Next = domain.StateFailed
+			break
+		}
 		retry(domain.WaitAppBlocked, d.DueAt, false)
 		if e.Code == noPrivilege {
 			theirs, again := p.bar(d, now)

@@ -26,7 +26,7 @@ func width(app domain.App) int {
 
 // Open is part of lane.Sender: it rebuilds the counters from what was sent.
 func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, error) {
-	app, _ := s.cfg.Apps.App(appOf(laneKey))
+	app, _ := s.account(laneKey)
 	now := time.Now()
 	p := s.newPacer(laneKey, app)
 	o := lane.Opening{Width: width(app)}
@@ -56,7 +56,7 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	s.mu.Lock()
 	s.pacers[laneKey] = p
 	s.mu.Unlock()
-	switch h := s.health.Of(app.Key); h.State {
+	switch h := s.health.Of(accountOf(laneKey)); h.State {
 	case domain.HealthPaused:
 		o.Pause = lane.Pause{Reason: domain.WaitAppPaused}
 	case domain.HealthBlocked:
@@ -124,8 +124,8 @@ func (s *Sender) Close(laneKey string) {
 	s.mu.Unlock()
 }
 
-// Reconfigure applies an app's changed limits to its lanes and returns how many
-// calls of one may be in flight.
+// Reconfigure applies the changed limits of an app, or of a robot in that form,
+// to its lanes and returns how many calls of one may be in flight.
 func (s *Sender) Reconfigure(app domain.App) int {
 	for _, key := range lanesOf(app.Key) {
 		s.mu.RLock()
@@ -233,7 +233,7 @@ func (s *Sender) pacer(laneKey string) *pacer {
 	p := s.pacers[laneKey]
 	s.mu.RUnlock()
 	if p == nil {
-		app, _ := s.cfg.Apps.App(appOf(laneKey))
+		app, _ := s.account(laneKey)
 		p = s.newPacer(laneKey, app)
 	}
 	return p

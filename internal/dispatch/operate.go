@@ -39,7 +39,7 @@ func NewOperator(s *Sender, e *lane.Engine, store LaneStore) *Operator {
 	return &Operator{sender: s, engine: e, store: store, stats: newLaneStats(store.LaneStats), reports: map[string]domain.LaneReport{}}
 }
 
-// Health tells an app's health.
+// Health tells the health of an app, or of a robot under its lane's name.
 func (o *Operator) Health(key string) domain.AppHealth { return o.sender.health.Of(key) }
 
 func (o *Operator) app(key string) (domain.App, error) {
@@ -164,13 +164,13 @@ func (o *Operator) ReleaseMessage(ctx context.Context, id string, drop bool, by 
 	return nil
 }
 
-// Changed is called when an app's settings changed: its limits hold at once,
-// and what blocked it may be mended, so it is tried. A pause by hand stands.
+// Changed is called when the settings of an app, or of a robot under its lane's
+// name, changed: its limits hold at once, and what blocked it may be mended, so
+// it is tried. A pause by hand stands.
 func (o *Operator) Changed(key string) {
-	if app, ok := o.sender.cfg.Apps.App(key); ok {
-		width := o.sender.Reconfigure(app)
-		for _, l := range lanesOf(key) {
-			o.engine.Bound(l, width)
+	for _, l := range lanesOf(key) {
+		if app, ok := o.sender.account(l); ok {
+			o.engine.Bound(l, o.sender.Reconfigure(app))
 		}
 	}
 	if o.Health(key).State == domain.HealthBlocked {
@@ -237,7 +237,7 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 			out[i].LaneReport = r
 			out[i].WaitReasons = waitsFor(s, r.PauseReason)
 			if r.PauseReason == domain.WaitAppBlocked {
-				out[i].Cause = o.Health(appOf(s.Lane)).Cause
+				out[i].Cause = o.Health(accountOf(s.Lane)).Cause
 			}
 		}
 	}
@@ -311,7 +311,7 @@ func (o *Operator) Waits(key string) (domain.WaitReason, time.Time, bool) {
 	if o.engine.Owns(key) {
 		return "", time.Time{}, false
 	}
-	switch h := o.Health(appOf(key)); h.State { // known before the owner has reported it
+	switch h := o.Health(accountOf(key)); h.State { // known before the owner has reported it
 	case domain.HealthPaused:
 		return domain.WaitAppPaused, time.Time{}, true
 	case domain.HealthBlocked:

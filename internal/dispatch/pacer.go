@@ -19,15 +19,18 @@ type Directory interface {
 	Members(app string, departments, tags []string, all bool) (users []string, known bool)
 }
 
+// soonWait is how long to wait for who is in a chat: about one call to WeCom.
+const soonWait = 20 * time.Millisecond
+
 // pacer holds what a lane must remember between calls.
 type pacer struct {
 	app, lane string
 	kind      string // domain.LaneApp…
 	reason    domain.WaitReason
-	directory Directory                               // may be nil
-	chat      func(app, chat string) ([]string, bool) // may be nil
-	corp      *corp                                   // of a lane of chats, else nil
-	reach     time.Duration                           // how far back counts what was sent
+	directory Directory                                                   // may be nil
+	chat      func(app, chat string) (members []string, known, soon bool) // may be nil
+	corp      *corp                                                       // of a lane of chats, else nil
+	reach     time.Duration                                               // how far back counts what was sent
 
 	mu      sync.Mutex
 	windows *pace.Windows
@@ -72,7 +75,7 @@ func (p *pacer) limit(app domain.App) {
 	l := app.Limits
 	switch p.kind {
 	case domain.LaneRobot:
-		p.windows.SetLimits(pace.RobotLimits(0))
+		p.windows.SetLimits(pace.RobotLimits(l.MemberPerMinute))
 	case domain.LaneChat:
 		p.windows.SetLimits(pace.ChatLimits(l.ChatMemberPerMinute, l.ChatMemberPerDay))
 		p.allowed = allowance{l.ChatPersonsPerMinute, l.ChatPersonsPerHour}
@@ -87,6 +90,7 @@ type receivers struct {
 	users   []string // by name
 	group   []string // behind departments, tags and everybody, where known
 	unknown bool     // there is a group and nobody knows who is in it
+	soon    bool     // but somebody is looking
 }
 
 func (r *receivers) grouped() bool { return r.unknown || len(r.group) > 0 }
@@ -96,12 +100,11 @@ func (p *pacer) receivers(body []byte) receivers {
 	case domain.LaneRobot:
 		return receivers{users: []string{""}}
 	case domain.LaneChat:
-		if p.chat != nil {
-			if members, known := p.chat(p.app, wecom.Chat(body)); known {
-				return receivers{group: members}
-			}
+		if p.chat == nil {
+			return receivers{unknown: true}
 		}
-		return receivers{unknown: true}
+		members, known, soon := p.chat(p.app, wecom.Chat(body))
+		return receivers{group: members, unknown: !known, soon: soon}
 	}
 	users, parties, tags, all := wecom.Receivers(body)
 	r := receivers{users: users}
@@ -158,6 +161,9 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 		return lane.Admission{Until: at, Reason: domain.WaitAppBlocked}, false
 	}
 	r := p.receivers(d.Body)
+	if r.soon {
+		return lane.Admission{Until: now.Add(soonWait), Reason: p.reason}, false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := p.sum(d.Body)

@@ -22,6 +22,11 @@ type Apps interface {
 	App(key string) (domain.App, bool)
 }
 
+// Robots gives the live configuration of robots.
+type Robots interface {
+	Robot(key string) (domain.Robot, bool)
+}
+
 // History tells what was sent before this node owned the lane.
 type History interface {
 	EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error)
@@ -31,12 +36,14 @@ type History interface {
 // Config sets up a Sender.
 type Config struct {
 	Apps      Apps
+	Robots    Robots // may be nil: there are none
 	History   History
 	Directory Directory // may be nil: then departments, tags and everybody count for all
 	// Chat tells who is in a group chat of an app, each once; known is false
-	// when it cannot say: then a message to it counts for everybody, and for as
-	// many as a chat can have. May be nil: nobody knows.
-	Chat   func(app, chat string) (members []string, known bool)
+	// when it cannot say: then a message to it waits while soon is true, and
+	// counts for everybody, and for as many as a chat can have, otherwise. May be
+	// nil: nobody knows.
+	Chat   func(app, chat string) (members []string, known, soon bool)
 	IDs    *domain.IDs
 	Tokens TokenStore
 	Share  TokenShare // may be nil
@@ -134,20 +141,42 @@ func (s *Sender) fetchToken(ctx context.Context, app domain.App) (wecom.Token, e
 	return c.GetToken(ctx, app.CorpID, app.Secret)
 }
 
-// appOf returns the key of the app through which a lane sends; empty when it
-// sends through none.
-func appOf(laneKey string) string {
+// accountOf names what a lane sends through, whose health its answers tell of:
+// the key of an app, or a robot's lane.
+func accountOf(laneKey string) string {
 	switch kind, key, _ := strings.Cut(laneKey, ":"); kind {
 	case domain.LaneApp, domain.LaneChat:
 		return key
 	default:
-		return ""
+		return laneKey
 	}
 }
 
-// lanesOf names the lanes of an app.
-func lanesOf(app string) []string {
-	return []string{domain.LaneKey(domain.LaneApp, app), domain.LaneKey(domain.LaneChat, app)}
+// lanesOf names the lanes of an account.
+func lanesOf(account string) []string {
+	if strings.Contains(account, ":") {
+		return []string{account}
+	}
+	return []string{domain.LaneKey(domain.LaneApp, account), domain.LaneKey(domain.LaneChat, account)}
+}
+
+// account is what a lane sends through. A robot is shown in the form of an app:
+// it has a host, a secret and one limit, and no corp.
+func (s *Sender) account(laneKey string) (domain.App, bool) {
+	kind, key, _ := strings.Cut(laneKey, ":")
+	switch {
+	case kind != domain.LaneRobot:
+		return s.cfg.Apps.App(key)
+	case s.cfg.Robots == nil:
+		return domain.App{}, false
+	}
+	r, ok := s.cfg.Robots.Robot(key)
+	return domain.App{
+		Key: laneKey, Name: r.Name, BaseURL: r.BaseURL, Proxy: r.Proxy, Secret: r.WebhookKey,
+		// One after the other, so that the group reads them in order: at twenty a
+		// minute that costs nothing.
+		Limits: domain.AppLimits{MemberPerMinute: r.Limits.PerMinute, Concurrency: 1},
+	}, ok
 }
 
 // wire is what goes to WeCom: the frozen body with the duplicate check that
@@ -203,15 +232,19 @@ func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 		s.cfg.OnFirst(began.Sub(d.Since))
 	}
 	if d.Expired(began) {
-		return s.judge(d, domain.App{Key: appOf(d.Lane)}, wecom.SendResult{}, errExpired, began)
+		return s.judge(d, domain.App{Key: accountOf(d.Lane)}, wecom.SendResult{}, errExpired, began)
 	}
-	app, ok := s.cfg.Apps.App(appOf(d.Lane))
+	app, ok := s.account(d.Lane)
 	if !ok {
-		return s.judge(d, domain.App{Key: appOf(d.Lane)}, wecom.SendResult{}, &wecom.Error{
-			Op: "send", Class: wecom.ClassConfig, Msg: "the app is not configured any more",
+		return s.judge(d, domain.App{Key: accountOf(d.Lane)}, wecom.SendResult{}, &wecom.Error{
+			Op: "send", Class: wecom.ClassConfig, Msg: "the app or robot is not configured any more",
 		}, began)
 	}
-	res, err := s.call(ctx, app, d)
+	call := s.call
+	if s.pacer(d.Lane).kind == domain.LaneRobot {
+		call = s.callRobot
+	}
+	res, err := call(ctx, app, d)
 	return s.judge(d, app, res, err, began)
 }
 
@@ -233,7 +266,7 @@ func (s *Sender) call(ctx context.Context, app domain.App, d *domain.Delivery) (
 		}
 		body := d.Body
 		if len(d.Media) > 0 {
-			if body, err = s.media.resolve(ctx, client, token, app, d); err != nil {
+			if body, err = s.media.resolve(ctx, d, appShelf(client, token, app)); err != nil {
 				if tokens.Again(err) {
 					continue
 				}
@@ -243,18 +276,46 @@ func (s *Sender) call(ctx context.Context, app domain.App, d *domain.Delivery) (
 		if d.Expired(time.Now()) { // the token or a file took too long
 			return wecom.SendResult{}, errExpired
 		}
-		if p := s.pacer(d.Lane); p.kind == domain.LaneApp {
-			body = forAgent(body, app.AgentID)
+		var res wecom.SendResult
+		if s.pacer(d.Lane).kind == domain.LaneChat {
+			res, err = client.SendToChat(ctx, token, body)
+		} else {
+			res, err = client.Send(ctx, token, wire(forAgent(body, app.AgentID), d.DupInterval))
 		}
-		res, err := client.Send(ctx, token, wire(body, d.DupInterval))
 		if tokens.Again(err) {
 			continue
 		}
 		if e, ok := errors.AsType[*wecom.Error](err); ok && e.Class == wecom.ClassMedia && len(d.Media) > 0 && !d.InDoubt() && !reloaded {
 			// A media id died early. New ids mean new bytes, which is allowed
 			// only while no attempt may have been taken.
-			s.media.drop(ctx, app, d)
+			s.media.drop(ctx, d, appShelf(client, token, app))
 			reloaded = true
+			continue
+		}
+		return res, err
+	}
+}
+
+// callRobot makes the calls of one attempt for a robot: its files, then the
+// message.
+func (s *Sender) callRobot(ctx context.Context, robot domain.App, d *domain.Delivery) (wecom.SendResult, error) {
+	client, err := s.Client(robot)
+	if err != nil {
+		return wecom.SendResult{}, &wecom.Error{Op: "send", Class: wecom.ClassConfig, Msg: "base_url or proxy is not usable"}
+	}
+	for reloaded := false; ; reloaded = true {
+		body := d.Body
+		if len(d.Media) > 0 {
+			if body, err = s.media.resolve(ctx, d, robotShelf(client, robot)); err != nil {
+				return wecom.SendResult{}, notSent(err)
+			}
+		}
+		if d.Expired(time.Now()) {
+			return wecom.SendResult{}, errExpired
+		}
+		res, err := client.SendToRobot(ctx, robot.Secret, body)
+		if e, ok := errors.AsType[*wecom.Error](err); ok && e.Class == wecom.ClassMedia && len(d.Media) > 0 && !d.InDoubt() && !reloaded {
+			s.media.drop(ctx, d, robotShelf(client, robot))
 			continue
 		}
 		return res, err

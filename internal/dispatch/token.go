@@ -96,10 +96,11 @@ func (t *Tokens) holder(key string) *holder {
 	return h
 }
 
-// Get returns a live token. dead is a token that WeCom has just refused, or
-// empty: it is never returned again. The error of a failed fetch is a
-// *wecom.Error.
-func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, error) {
+// Get returns a live token. dead is a token, got at a moment, that WeCom has
+// just refused, or empty: it is not returned again, unless WeCom itself has
+// given it out again since, which it does while it holds a token for good. The
+// error of a failed fetch is a *wecom.Error.
+func (t *Tokens) Get(ctx context.Context, app domain.App, dead string, got time.Time) (string, error) {
 	key, asked := tokenKey(app), time.Now()
 	h := t.holder(key)
 	if err := h.flight.take(ctx); err != nil {
@@ -107,6 +108,9 @@ func (t *Tokens) Get(ctx context.Context, app domain.App, dead string) (string, 
 	}
 	defer h.flight.leave()
 	now := time.Now()
+	if dead == h.cur.Value && h.cur.FetchedAt.After(got) {
+		dead = ""
+	}
 	if dead != "" && dead != h.dead && (dead == h.cur.Value || h.cur.Value == "") { // else it was replaced meanwhile
 		h.dead = dead
 		t.countForced(h, app, now)
@@ -138,6 +142,7 @@ type TokensOf struct {
 	tokens  *Tokens
 	app     domain.App
 	last    string
+	got     time.Time // when last was
 	dead    string
 	renewed int
 }
@@ -147,7 +152,8 @@ func (t *Tokens) Of(app domain.App) *TokensOf { return &TokensOf{tokens: t, app:
 
 // Get returns a token for the next call.
 func (o *TokensOf) Get(ctx context.Context) (token string, err error) {
-	o.last, err = o.tokens.Get(ctx, o.app, o.dead)
+	o.last, err = o.tokens.Get(ctx, o.app, o.dead, o.got)
+	o.got = time.Now()
 	return o.last, err
 }
 
@@ -255,6 +261,9 @@ func (t *Tokens) renew(ctx context.Context, app domain.App, key string, h *holde
 	}
 	now := time.Now()
 	h.fetched.Store(&got.Value)
+	if got.Value == h.dead { // WeCom stands by it
+		h.dead = ""
+	}
 	tok := domain.AccessToken{Key: key, Value: got.Value, ExpiresAt: now.Add(max(got.ExpiresIn, minLife)), FetchedAt: now}
 	t.keep(ctx, key, h, tok)
 	t.onDone(app.Key, "ok")

@@ -46,3 +46,11 @@ type DirectoryFailure struct {
 // DirectoryLimit is the class of a directory that was read in part, because
 // it is larger than what is read.
 const DirectoryLimit = "limit"
+
+// ChatMembers are those who were in a group chat of an app when it was read.
+type ChatMembers struct {
+	App     string
+	Chat    string
+	Members []string
+	ReadAt  time.Time
+}

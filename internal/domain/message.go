@@ -122,8 +122,12 @@ type MediaRef struct {
 	Name   string `json:"name"` // filename shown to members
 }
 
-// Placeholder is what stands in the body until the upload is done.
+// Placeholder is what stands in the body until it is sent: then the id of the
+// upload is put there or, for a picture to a robot, the file in base64.
 func (m MediaRef) Placeholder() string { return "upl:" + m.SHA256 }
+
+// MD5Placeholder stands for the MD5 of the file, which a robot wants beside it.
+func (m MediaRef) MD5Placeholder() string { return "md5:" + m.SHA256 }
 
 // Attempt is one try of a delivery.
 type Attempt struct {

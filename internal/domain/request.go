@@ -21,6 +21,32 @@ func (t To) Empty() bool {
 		len(t.Mobiles)+len(t.Emails)+len(t.Robots)+len(t.Chats) == 0
 }
 
+// AppendRecipients appends a row for each receiver that is named by itself, as it
+// is before anything is sent.
+func (t To) AppendRecipients(dst []Recipient, message, delivery string) []Recipient {
+	add := func(kind RecipientKind, ids ...string) {
+		for _, id := range ids {
+			dst = append(dst, Recipient{MessageID: message, DeliveryID: delivery, Kind: kind, ID: id, Outcome: OutcomeWaiting})
+		}
+	}
+	if t.All {
+		add(KindAll, "@all")
+	}
+	add(KindUser, t.Users...)
+	add(KindDepartment, t.Departments...)
+	add(KindTag, t.Tags...)
+	add(KindChat, t.Chats...)
+	add(KindRobot, t.Robots...)
+	return dst
+}
+
+// RobotsOnly reports whether only robots are named: they need no app.
+func (t To) RobotsOnly() bool {
+	robots := len(t.Robots) > 0
+	t.Robots = nil
+	return robots && t.Empty()
+}
+
 // SendRequest is the body of POST /v1/messages. Where an empty text would mean
 // something else than no text, the field is a pointer: nil is not given.
 type SendRequest struct {

@@ -72,6 +72,23 @@ type AppLimits struct {
 	Concurrency          int `json:"concurrency,omitempty"`             // 16
 }
 
+// Robot is a group robot of WeCom. It needs no app: the key of its address is
+// all that it asks for.
+type Robot struct {
+	Key     string      `json:"key"`
+	Name    string      `json:"name,omitempty"`
+	BaseURL string      `json:"base_url,omitempty"` // default https://qyapi.weixin.qq.com
+	Proxy   string      `json:"proxy,omitempty"`
+	Limits  RobotLimits `json:"limits,omitzero"`
+
+	WebhookKey string `json:"-"` // from Resource.Secrets["webhook_key"]
+}
+
+// RobotLimits overrides WeCom's limits for one robot. Zero means the default.
+type RobotLimits struct {
+	PerMinute int `json:"per_minute,omitempty"` // 20
+}
+
 // Audience is a named list of recipients.
 type Audience struct {
 	Key         string   `json:"key"`
@@ -174,7 +191,7 @@ const CauseRedirected = "redirected"
 type AppHealth struct {
 	App         string
 	State       HealthState
-	Cause       string // untrusted_ip, bad_secret, app_disabled, wrong_agent, no_privilege, redirected, config
+	Cause       string // untrusted_ip, bad_secret, app_disabled, wrong_agent, no_privilege, redirected, robot_gone, config…
 	Errcode     int
 	SeenIP      string // the caller IP that WeCom printed
 	Since       time.Time

@@ -121,12 +121,15 @@ func mayChangeApp(c domain.Caller, key string) error {
 	return nil
 }
 
-// mayChangeScene checks the key and the app that a scene has or gets. A scene
-// without an app may take any, and so is for keys that may use all.
-func mayChangeScene(c domain.Caller, key, app string) error {
+// mayChangeScene checks the key and the app and robots that a scene has or gets.
+// A scene without an app may take any, and so is for keys that may use all;
+// robots belong to no app.
+func mayChangeScene(c domain.Caller, key, app string, robots []string) error {
 	switch {
 	case !c.AllowsScene(key):
 		return domain.Errorf(domain.CodeForbidden, "this key is limited to other scenes")
+	case len(c.Apps) > 0 && len(robots) > 0:
+		return domain.Errorf(domain.CodeForbidden, "this key is limited to apps, and the scene names robots")
 	case c.AllowsApp(app):
 		return nil
 	case app == "":
@@ -153,7 +156,7 @@ func (s *Server) mayChangeStored(r *request, kind domain.ResourceKind, key strin
 	case missing(err) && r.caller.AllowsScene(key):
 		return 0, nil
 	case missing(err):
-		return 0, mayChangeScene(r.caller, key, "")
+		return 0, mayChangeScene(r.caller, key, "", nil)
 	case err != nil:
 		return 0, err
 	}
@@ -161,12 +164,12 @@ func (s *Server) mayChangeStored(r *request, kind domain.ResourceKind, key strin
 	if err := json.Unmarshal(have.Spec, &sc); err != nil {
 		return 0, err
 	}
-	return have.Version, mayChangeScene(r.caller, key, sc.App)
+	return have.Version, mayChangeScene(r.caller, key, sc.App, sc.To.Robots)
 }
 
 // outbound names, for the kinds that have one, the secret that goes to the
 // resource's base_url, through its proxy.
-var outbound = map[domain.ResourceKind]string{domain.ResourceApp: secretApp, domain.ResourceRobot: "webhook_key"}
+var outbound = map[domain.ResourceKind]string{domain.ResourceApp: secretApp, domain.ResourceRobot: secretWebhookKey}
 
 // mayKeepSecret refuses to send a stored secret somewhere else: whoever names
 // the host reads it there. It returns the version that was looked at, which the

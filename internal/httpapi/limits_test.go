@@ -54,6 +54,7 @@ func TestLimitedKeys(t *testing.T) {
 		{"PUT", "/v1/scenes/mine", `{"app":"mine",` + textOf + `}`, y, y, y},
 		{"PUT", "/v1/scenes/mine", `{"app":"theirs",` + textOf + `}`, no, y, no},
 		{"PUT", "/v1/scenes/mine", `{` + textOf + `}`, no, y, no},
+		{"PUT", "/v1/scenes/mine", `{"app":"mine","to":{"robots":["a"]},` + textOf + `}`, no, y, no},
 		{"PUT", "/v1/scenes/new", `{"app":"mine",` + textOf + `}`, y, no, no},
 		{"PUT", "/v1/scenes/new", `{` + textOf + `}`, no, no, no},
 		{"POST", "/v1/scenes", `{"app":"mine",` + textOf + `}`, y, no, no},
@@ -68,6 +69,9 @@ func TestLimitedKeys(t *testing.T) {
 		{"PUT", "/v1/audiences/a", `{"users":["u1"]}`, no, no, no},
 		{"POST", "/v1/audiences", `{"users":["u1"]}`, no, no, no},
 		{"DELETE", "/v1/audiences/a", "", no, no, no},
+		{"PUT", "/v1/robots/a", `{"webhook_key":"k1"}`, no, no, no},
+		{"POST", "/v1/robots", `{"webhook_key":"k1"}`, no, no, no},
+		{"DELETE", "/v1/robots/a", "", no, no, no},
 
 		{"POST", "/v1/keys", `{"name":"n","scopes":["send"]}`, no, no, no},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["send"],"apps":["mine"]}`, y, no, no},
@@ -192,6 +196,7 @@ func limitsAPI(t *testing.T, change ...func(*httpapi.Config)) limits {
 		{"scenes/foreign", `{"app":"theirs",` + textOf + `}`},
 		{"scenes/noapp", `{` + textOf + `}`},
 		{"audiences/a", `{"users":["u2"]}`},
+		{"robots/a", `{"webhook_key":"k0"}`},
 	} {
 		require.Less(t, a.do("PUT", "/v1/"+r.path, "admin", r.body).StatusCode, 300)
 	}
@@ -204,7 +209,7 @@ func limitsAPI(t *testing.T, change ...func(*httpapi.Config)) limits {
 func (l limits) named(path string) string { return l.ids.Replace(path) }
 
 func (l limits) all() (s string) {
-	for _, kind := range []string{"apps", "scenes", "audiences"} {
+	for _, kind := range []string{"apps", "scenes", "audiences", "robots"} {
 		s += l.do("GET", "/v1/"+kind, "read", "").body
 	}
 	return s

@@ -41,6 +41,13 @@ type (
 		domain.Audience
 		ResourceDoc
 	}
+	// RobotDoc is a robot as it is read.
+	RobotDoc struct {
+		domain.Robot
+		ResourceDoc
+		Secrets []string `json:"secrets" doc:"Which secrets are set; their values are never shown"`
+		Health  Health   `json:"health"`
+	}
 	// ResourceDoc is what every resource carries besides its spec.
 	ResourceDoc struct {
 		Version   int64      `json:"version" doc:"Grows with each change; also the ETag. Ignored in a PUT, as are the times"`
@@ -64,6 +71,8 @@ func listDoc(item any) any {
 		return List[AppDoc]{}
 	case SceneDoc:
 		return List[SceneDoc]{}
+	case RobotDoc:
+		return List[RobotDoc]{}
 	default:
 		return List[AudienceDoc]{}
 	}
@@ -88,7 +97,7 @@ func newSpec(version string) (spec, error) {
 			SecuritySchemes: map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer", Description: "An API key; never in a URL"}},
 		},
 	}
-	for _, tag := range []string{"Messages", "Events", "Apps", "Scenes", "Audiences", "Schedules", "Keys", "Lanes", "Errcodes", "Health"} {
+	for _, tag := range []string{"Messages", "Events", "Apps", "Scenes", "Audiences", "Robots", "Schedules", "Keys", "Lanes", "Errcodes", "Health"} {
 		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
 	}
 	problem := registry.Schema(reflect.TypeFor[Problem](), true, "")

@@ -57,6 +57,9 @@ func fieldDocs() map[string]map[string]said {
 			"chat_persons_per_hour":   {doc: "The same in any hour; 0: 150,000, the least that WeCom's pages name", high: 1_000_000},
 			"concurrency":             {doc: "Calls in flight; 0: 16", high: 256},
 		},
+		"RobotLimits": {
+			"per_minute": {doc: "Messages in any 60 seconds; 0: WeCom's 20", high: 10_000},
+		},
 		"WindowUse": {
 			"name":  {doc: "member_minute and member_hour of the busiest member, app_day; of a robot robot_minute; of an app's group chats chat_member_minute, chat_member_day, chat_persons_minute and chat_persons_hour"},
 			"used":  {doc: "Messages, or person-times for app_day and chat_persons"},

@@ -38,6 +38,12 @@ type callbackBody struct {
 	AESKey string `json:"aes_key" doc:"43 characters"`
 }
 
+type robotBody struct {
+	domain.Robot
+	WebhookKey *string `json:"webhook_key,omitempty" doc:"What follows key= in the robot's webhook address; write-only. Left out, the stored one stays"`
+	readOnly
+}
+
 type audienceBody struct {
 	domain.Audience
 	readOnly
@@ -46,13 +52,15 @@ type audienceBody struct {
 var (
 	appShape      = shapeFor[appBody]()
 	audienceShape = shapeFor[audienceBody]()
+	robotShape    = shapeFor[robotBody]()
 )
 
-// Names of an app's secrets in domain.Resource.Secrets.
+// Names of secrets in domain.Resource.Secrets.
 const (
 	secretApp           = "secret"
 	secretCallbackToken = "callback_token"
 	secretCallbackKey   = "callback_aes_key"
+	secretWebhookKey    = "webhook_key"
 )
 
 const (
@@ -168,7 +176,7 @@ func absent(kind domain.ResourceKind, key string) error {
 // resourceView is the spec with what the server adds behind it.
 func (s *Server) resourceView(r *request, res domain.Resource) (json.RawMessage, error) {
 	more := map[string]any{"version": res.Version, "created_at": timeOrNil(res.CreatedAt), "updated_at": timeOrNil(res.UpdatedAt)}
-	if res.Kind == domain.ResourceApp {
+	if res.Kind == domain.ResourceApp || res.Kind == domain.ResourceRobot {
 		set := []string{}
 		for name, v := range res.Secrets {
 			if v != "" {
@@ -178,7 +186,11 @@ func (s *Server) resourceView(r *request, res domain.Resource) (json.RawMessage,
 		slices.Sort(set)
 		more["secrets"] = set
 		if s.cfg.Apps != nil {
-			more["health"] = healthView(s.cfg.Apps.Health(res.Key), r.language())
+			sender := res.Key
+			if res.Kind == domain.ResourceRobot {
+				sender = domain.LaneKey(domain.LaneRobot, res.Key)
+			}
+			more["health"] = healthView(s.cfg.Apps.Health(sender), r.language())
 		}
 	}
 	if res.Kind == domain.ResourceScene {
@@ -224,7 +236,7 @@ func getResource(kind domain.ResourceKind) handler {
 		}
 		w.Header().Set("ETag", etag(res.Version))
 		if versions, star := parseETags(r.Header.Get("If-None-Match")); star || slices.Contains(versions, res.Version) {
-			if kind != domain.ResourceApp { // an app's health changes without its version
+			if kind != domain.ResourceApp && kind != domain.ResourceRobot { // their health changes without their version
 				w.WriteHeader(http.StatusNotModified)
 				return nil
 			}
@@ -300,6 +312,31 @@ func putApp(s *Server, w http.ResponseWriter, r *request) error {
 		secrets[secretCallbackToken], secrets[secretCallbackKey] = body.Callback.Token, body.Callback.AESKey
 	}
 	return s.putResource(w, r, domain.Resource{Kind: domain.ResourceApp, Key: key, Spec: spec, Secrets: secrets})
+}
+
+func putRobot(s *Server, w http.ResponseWriter, r *request) error {
+	var body robotBody
+	if err := s.decode(w, r, robotShape, false, &body); err != nil {
+		return err
+	}
+	key, err := pathKey(r, body.Key)
+	if err != nil {
+		return err
+	}
+	robot := body.Robot
+	robot.Key = key
+	spec, err := json.Marshal(robot)
+	if err != nil {
+		return err
+	}
+	secrets := map[string]string{}
+	if body.WebhookKey != nil {
+		if *body.WebhookKey == "" {
+			return domain.Invalid(domain.FieldError{Pointer: "/webhook_key", Code: "required", Message: "is empty", Fix: "give the robot's key, or leave the field out to keep the stored one"})
+		}
+		secrets[secretWebhookKey] = *body.WebhookKey
+	}
+	return s.putResource(w, r, domain.Resource{Kind: domain.ResourceRobot, Key: key, Spec: spec, Secrets: secrets})
 }
 
 func putAudience(s *Server, w http.ResponseWriter, r *request) error {

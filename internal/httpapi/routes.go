@@ -123,19 +123,21 @@ func routes() []route {
 		kind         domain.ResourceKind
 		path, name   string
 		tag          string
+		shared       bool // it belongs to no scene or app alone
 		body, answer any
 		put          handler
 	}{
-		{domain.ResourceApp, "/v1/apps", "App", "Apps", appBody{}, AppDoc{}, putApp},
-		{domain.ResourceScene, "/v1/scenes", "Scene", "Scenes", sceneBody{}, SceneDoc{}, putScene},
-		{domain.ResourceAudience, "/v1/audiences", "Audience", "Audiences", audienceBody{}, AudienceDoc{}, putAudience},
+		{domain.ResourceApp, "/v1/apps", "App", "Apps", false, appBody{}, AppDoc{}, putApp},
+		{domain.ResourceScene, "/v1/scenes", "Scene", "Scenes", false, sceneBody{}, SceneDoc{}, putScene},
+		{domain.ResourceAudience, "/v1/audiences", "Audience", "Audiences", true, audienceBody{}, AudienceDoc{}, putAudience},
+		{domain.ResourceRobot, "/v1/robots", "Robot", "Robots", true, robotBody{}, RobotDoc{}, putRobot},
 	} {
 		table = append(table,
 			route{method: get, path: k.path, scope: read, id: "list" + k.name + "s", tag: k.tag, summary: "List " + k.path[4:], status: 200, answer: listDoc(k.answer), query: paging, handle: listResources(k.kind)},
-			route{method: post, path: k.path, scope: configure, id: "create" + k.name, limited: k.kind != domain.ResourceAudience, tag: k.tag, summary: "Create one, under the key in the body or a made one", body: k.body, status: 201, answer: k.answer, handle: k.put, namesInBody: true},
+			route{method: post, path: k.path, scope: configure, id: "create" + k.name, limited: !k.shared, tag: k.tag, summary: "Create one, under the key in the body or a made one", body: k.body, status: 201, answer: k.answer, handle: k.put, namesInBody: true},
 			route{method: get, path: k.path + "/{key}", scope: read, id: "get" + k.name, tag: k.tag, summary: "Read one", status: 200, answer: k.answer, etag: true, handle: getResource(k.kind)},
-			route{method: put, path: k.path + "/{key}", scope: configure, id: "put" + k.name, limited: k.kind != domain.ResourceAudience, tag: k.tag, summary: "Create or replace one (201 or 200)", body: k.body, status: 200, answer: k.answer, etag: true, handle: k.put, namesInBody: true, query: dryRunParameter},
-			route{method: del, path: k.path + "/{key}", scope: configure, id: "delete" + k.name, limited: k.kind != domain.ResourceAudience, tag: k.tag, summary: "Delete one", status: 204, etag: true, handle: deleteResource(k.kind)},
+			route{method: put, path: k.path + "/{key}", scope: configure, id: "put" + k.name, limited: !k.shared, tag: k.tag, summary: "Create or replace one (201 or 200)", body: k.body, status: 200, answer: k.answer, etag: true, handle: k.put, namesInBody: true, query: dryRunParameter},
+			route{method: del, path: k.path + "/{key}", scope: configure, id: "delete" + k.name, limited: !k.shared, tag: k.tag, summary: "Delete one", status: 204, etag: true, handle: deleteResource(k.kind)},
 		)
 	}
 	table = append(table,

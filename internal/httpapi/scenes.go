@@ -52,7 +52,7 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 	if s.cfg.Scenes == nil || s.cfg.Resources == nil {
 		return errNoService
 	}
-	if err := mayChangeScene(r.caller, key, body.App); err != nil {
+	if err := mayChangeScene(r.caller, key, body.App, body.To.Robots); err != nil {
 		return err
 	}
 	seen, err := s.mayChangeStored(r, domain.ResourceScene, key)
@@ -198,7 +198,7 @@ func rollbackScene(s *Server, w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return err
 		}
-		if err := mayChangeScene(r.caller, key, old.Scene.App); err != nil {
+		if err := mayChangeScene(r.caller, key, old.Scene.App, old.Scene.To.Robots); err != nil {
 			return err
 		}
 	}

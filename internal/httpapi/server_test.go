@@ -25,6 +25,29 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
+func TestRobotLife(t *testing.T) {
+	a := newAPI(t)
+	const spec = `{"name":"运维群","limits":{"per_minute":15},"webhook_key":"693a91f6-7aaa","proxy":"http://me:pa55@10.0.0.1:3128"}`
+	res := a.do("PUT", "/v1/robots/room", "configure", spec)
+	require.Equal(t, 201, res.StatusCode, res.body)
+	for _, res := range []answer{res, a.do("GET", "/v1/robots/room", "read", ""), a.do("GET", "/v1/robots", "read", "")} {
+		require.NotContains(t, res.body, "693a91f6")
+		require.NotContains(t, res.body, "pa55")
+		require.Contains(t, res.body, `"webhook_key"`, "which secrets are set is told")
+	}
+	res = a.do("PUT", "/v1/robots/room", "configure", a.do("GET", "/v1/robots/room", "read", "").body)
+	require.Equal(t, 200, res.StatusCode, "what was read can be written back: %s", res.body)
+	require.Equal(t, `"1"`, res.Header.Get("ETag"), "and changes nothing")
+	res = a.do("PUT", "/v1/robots/room", "configure", `{"webhook_key":""}`)
+	require.Equal(t, 422, res.StatusCode)
+	require.Contains(t, res.body, "/webhook_key")
+	res = a.do("PUT", "/v1/robots/other", "configure", `{"webhook_key":"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6"}`, "Accept-Language: zh")
+	require.Equal(t, 422, res.StatusCode)
+	require.NotContains(t, res.body, "693a91f6")
+	require.Equal(t, 204, a.do("DELETE", "/v1/robots/room", "configure", "").StatusCode)
+	require.Equal(t, 404, a.do("GET", "/v1/robots/room", "read", "").StatusCode)
+}
+
 func TestResourceLife(t *testing.T) {
 	a := newAPI(t)
 	const spec = `{"name":"值班","users":["zhangsan","lisi"],"departments":["2"]}`

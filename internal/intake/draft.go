@@ -80,7 +80,10 @@ func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendR
 	}
 	d.dupWindow = int(window.Seconds())
 	if d.to.Empty() {
-		return draft{}, domain.Invalid(field("/to", "required", "names nobody and the scene has no default", "name at least one user, department, tag or audience"))
+		return draft{}, domain.Invalid(field("/to", "required", "names nobody and the scene has no default", "name at least one user, department, tag, audience, robot or group chat"))
+	}
+	if len(req.To.Robots) > 0 && len(by.Apps) > 0 { // those of a scene are for all who may use it
+		return draft{}, domain.Errorf(domain.CodeForbidden, "this key is limited to apps and may not use robots")
 	}
 	return d, nil
 }
@@ -123,7 +126,11 @@ func (in *Intake) sceneDraft(ctx context.Context, by domain.Caller, req *domain.
 	if bad := live.CheckData(data); len(bad) > 0 {
 		return draft{}, domain.Invalid(bad...)
 	}
-	app, err := in.app(by, firstOf(req.App, s.App))
+	to := req.To
+	if to.Empty() {
+		to = s.To
+	}
+	app, err := in.app(by, firstOf(req.App, s.App), to)
 	if err != nil {
 		return draft{}, err
 	}
@@ -131,10 +138,7 @@ func (in *Intake) sceneDraft(ctx context.Context, by domain.Caller, req *domain.
 	if err != nil {
 		return draft{}, err
 	}
-	d := draft{app: app, kind: kind, content: content, to: req.To, policy: s.Policy, sceneKey: s.Key, version: live.Version}
-	if d.to.Empty() {
-		d.to = s.To
-	}
+	d := draft{app: app, kind: kind, content: content, to: to, policy: s.Policy, sceneKey: s.Key, version: live.Version}
 	d.merging, err = merging(ctx, live, req.DigestKey)
 	return d, err
 }
@@ -190,14 +194,21 @@ func (in *Intake) directDraft(by domain.Caller, req *domain.SendRequest) (draft,
 	if len(by.Scenes) > 0 {
 		return draft{}, domain.Errorf(domain.CodeForbidden, "this key may only use its scenes, not direct content")
 	}
-	app, err := in.app(by, req.App)
+	app, err := in.app(by, req.App, req.To)
 	if err != nil {
 		return draft{}, err
 	}
 	return draft{app: app, kind: kind, content: req.Content, to: req.To}, nil
 }
 
-func (in *Intake) app(by domain.Caller, key string) (domain.App, error) {
+// app finds the app to send through. Robots alone need none.
+func (in *Intake) app(by domain.Caller, key string, to domain.To) (domain.App, error) {
+	if key == "" && to.RobotsOnly() {
+		if !by.AllowsApp("") {
+			return domain.App{}, domain.Errorf(domain.CodeForbidden, "this key is limited to apps and may not use robots")
+		}
+		return domain.App{}, nil
+	}
 	if key == "" {
 		if all := in.cfg.Apps.Apps(); len(all) == 1 { // the usual small installation
 			key = all[0].Key
@@ -256,21 +267,14 @@ func (in *Intake) times(req domain.SendRequest, p domain.Policy, now time.Time) 
 	return t, nil
 }
 
-func knownKind(k wecom.Kind) bool {
-	for _, x := range wecom.Kinds() {
-		if x == k {
-			return true
-		}
-	}
-	return false
-}
+func knownKind(k wecom.Kind) bool { return k.Valid() || k == wecom.KindMarkdownV2 }
 
 func kindList() string {
 	var names []string
 	for _, k := range wecom.Kinds() {
 		names = append(names, string(k))
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, ", ") + ", and for robots " + string(wecom.KindMarkdownV2)
 }
 
 // given is what the caller wrote, or else the scene's.

@@ -35,6 +35,7 @@ func (a apps) Apps() (all []domain.App) {
 // nobody stands for audiences and scenes that do not exist.
 type nobody struct{}
 
+func (nobody) Robot(string) (domain.Robot, bool)       { return domain.Robot{}, false }
 func (nobody) Audience(string) (domain.Audience, bool) { return domain.Audience{}, false }
 func (nobody) Scene(string) (domain.Scene, int, bool)  { return domain.Scene{}, 0, false }
 func (nobody) SceneByCode(code int) (domain.Scene, int, bool) {

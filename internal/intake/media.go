@@ -24,6 +24,7 @@ const uploadLife = 72 * time.Hour
 // larger than five bytes.
 var mediaLimits = map[string]int64{
 	"image": 10 << 20, "voice": 2 << 20, "video": 10 << 20, "file": 20 << 20, "newsimage": 2 << 20,
+	"robotimage": 2 << 20, // page 99110
 }
 
 const minMedia = 6
@@ -220,7 +221,7 @@ func CheckMedia(mediaType string, size int64, mime, name string) *domain.FieldEr
 		return &domain.FieldError{Code: "max_bytes", Args: []any{limit, size}, Message: fmt.Sprintf("is larger than the %d bytes that WeCom takes as %s", limit, mediaType), Fix: "make it smaller, or send it as a file (20 MiB)"}
 	}
 	want := map[string][]string{
-		"image": {"image/jpeg", "image/png"}, "newsimage": {"image/jpeg", "image/png"},
+		"image": {"image/jpeg", "image/png"}, "newsimage": {"image/jpeg", "image/png"}, "robotimage": {"image/jpeg", "image/png"},
 		"voice": {"audio/amr"}, "video": {"video/mp4"},
 	}[mediaType]
 	if want != nil && !oneOf(mime, want...) {

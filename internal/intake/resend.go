@@ -10,7 +10,6 @@ import (
 
 	"hongyan/internal/domain"
 	"hongyan/internal/plan"
-	"hongyan/wecom"
 )
 
 // resendBound is the most recipients one resend addresses.
@@ -98,7 +97,10 @@ func addTo(to *domain.To, kind domain.RecipientKind, id string) {
 		to.Tags = append(to.Tags, id)
 	case domain.KindAll:
 		to.All = true
-	case domain.KindRobot, domain.KindChat:
+	case domain.KindRobot:
+		to.Robots = append(to.Robots, id)
+	case domain.KindChat:
+		to.Chats = append(to.Chats, id)
 	}
 }
 
@@ -131,12 +133,12 @@ func missing(deliveries []domain.DeliveryView, rows []domain.Recipient, everyone
 		if !everyone && (d.State == domain.StateSent || d.State == domain.StateMerged) {
 			continue
 		}
-		sum, err := plan.SameContent(d.Body)
+		sum, err := plan.SameContent(d.Lane, d.Body)
 		if err != nil {
 			return nil, err
 		}
 		content[d.ID] = fmt.Sprintf("%d:%x ", d.Handling.Part, sum)
-		for _, r := range appendRecipients(nil, "", "", d.Body) {
+		for _, r := range plan.Addressed(d.Lane, d.Body).AppendRecipients(nil, "", "") {
 			a := address{r.Kind, strings.ToLower(r.ID)}
 			if !everyone && d.State == domain.StatePartial && !refused[a] {
 				continue
@@ -181,7 +183,7 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, lacks []lack, 
 	out := prepared{}
 	for _, l := range lacks {
 		for i, d := range l.of {
-			bodies, err := plan.Readdress(d.Body, l.to)
+			bodies, err := plan.Readdress(d.Lane, d.Body, l.to)
 			if err != nil {
 				return prepared{}, err
 			}
@@ -199,7 +201,7 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, lacks []lack, 
 				if len(l.of) > 1 {
 					nd.Handling.Part = i + 1
 				}
-				to := appendRecipients(nil, m.ID, nd.ID, b)
+				to := plan.Addressed(nd.Lane, nd.Body).AppendRecipients(nil, m.ID, nd.ID)
 				nd.Recipients = len(to)
 				if i == 0 {
 					out.recipients = append(out.recipients, to...)
@@ -211,22 +213,4 @@ func (in *Intake) same(by domain.Caller, view domain.MessageView, lacks []lack, 
 	m.Deliveries, m.Recipients = len(out.deliveries), len(out.recipients)
 	out.message = m
 	return out, nil
-}
-
-// appendRecipients appends those whom a body names.
-func appendRecipients(rs []domain.Recipient, msg, dlv string, body []byte) []domain.Recipient {
-	add := func(kind domain.RecipientKind, ids []string) {
-		for _, id := range ids {
-			rs = append(rs, domain.Recipient{MessageID: msg, DeliveryID: dlv, Kind: kind, ID: id})
-		}
-	}
-	users, parties, tags, all := wecom.Receivers(body)
-	if all {
-		add(domain.KindAll, []string{"@all"})
-		return rs
-	}
-	add(domain.KindUser, users)
-	add(domain.KindDepartment, parties)
-	add(domain.KindTag, tags)
-	return rs
 }

@@ -10,6 +10,8 @@ package plan
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"hongyan/internal/domain"
@@ -31,14 +33,15 @@ const (
 	maxTextForScan = 64 << 10
 )
 
-// Audiences gives the named lists of recipients.
-type Audiences interface {
+// Names gives what recipients may be called by: lists of others, and robots.
+type Names interface {
 	Audience(key string) (domain.Audience, bool)
+	Robot(key string) (domain.Robot, bool)
 }
 
 // MediaResolver stores the file behind a media object and says what it is.
-// mediaType is image, voice, video, file, or newsimage for a picture that must
-// become a URL. What the caller can mend is a field error, its pointer relative
+// mediaType is image, voice, video, file, newsimage for a picture that must
+// become a URL, or robotimage for one that robots get. What the caller can mend is a field error, its pointer relative
 // to the object; err is all else, such as a database that is away.
 type MediaResolver interface {
 	Resolve(ctx context.Context, media json.RawMessage, mediaType string) (ref domain.MediaRef, wrong *domain.FieldError, err error)
@@ -47,7 +50,7 @@ type MediaResolver interface {
 // Input is everything that decides a plan.
 type Input struct {
 	MessageID     string
-	App           domain.App
+	App           domain.App // the zero value: robots only
 	Type          wecom.Kind
 	Content       json.RawMessage // the object that WeCom documents under Type
 	To            domain.To
@@ -86,14 +89,14 @@ type Planned struct {
 
 // Planner plans messages. Safe for concurrent use.
 type Planner struct {
-	audiences Audiences
-	ids       *domain.IDs
-	quiets    quiets
+	names  Names
+	ids    *domain.IDs
+	quiets quiets
 }
 
 // New makes a Planner.
-func New(audiences Audiences, ids *domain.IDs) *Planner {
-	return &Planner{audiences: audiences, ids: ids}
+func New(names Names, ids *domain.IDs) *Planner {
+	return &Planner{names: names, ids: ids}
 }
 
 // Plan makes the plan. What the caller can mend is a *domain.Error of
@@ -103,8 +106,8 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	var bad []domain.FieldError
 	to, wrong := p.recipients(in.To)
 	bad = append(bad, wrong...)
-	bad = append(bad, checkEnvelope(in, to)...)
-	c, wrong, err := fit(ctx, in)
+	bad = append(bad, checkEnvelope(in, &to)...)
+	c, wrong, err := fit(ctx, in, to.targets())
 	if err != nil {
 		return Planned{}, err
 	}
@@ -140,9 +143,9 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 		for i := range batches {
 			b := &batches[i]
 			d := domain.Delivery{
-				ID: p.ids.New(domain.PrefixDelivery), MessageID: in.MessageID, Lane: domain.LaneKey("app", in.App.Key),
+				ID: p.ids.New(domain.PrefixDelivery), MessageID: in.MessageID, Lane: b.lane(in.App.Key),
 				Priority: in.Priority, State: first.State, WaitReason: first.WaitReason, DueAt: first.DueAt, ExpiresAt: in.ExpiresAt,
-				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: in.DupWindow,
+				Body: body(in, b, part), Media: c.media, DupInterval: -1, DupWindow: b.dupWindow(in.DupWindow),
 				OnUncertain: in.OnUncertain, Recipients: b.count(), Since: first.Since, Scene: in.Scene, Handling: first.Handling,
 			}
 			if len(c.parts) > 1 {
@@ -150,11 +153,11 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 			}
 			d.Handling.AvoidPeak = in.AvoidPeak && in.Priority >= domain.PriorityNormal
 			if m := in.Merging; m != nil {
-				d.Digest = domain.DigestGroup(in.Scene, domain.People(b.users, b.parties, b.tags, b.all), m.Key)
+				d.Digest = domain.DigestGroup(in.Scene, b.people(), m.Key)
 				d.Handling.Window, d.Handling.Wait, d.Handling.Closes = int(m.Window.Seconds()), m.Wait, m.Closes
 			}
 			if len(out.Recipients) < cap(out.Recipients) {
-				out.Recipients = b.recipients(out.Recipients, in.MessageID, d.ID)
+				out.Recipients = b.to().AppendRecipients(out.Recipients, in.MessageID, d.ID)
 			}
 			out.Deliveries = append(out.Deliveries, d)
 		}
@@ -162,12 +165,16 @@ func (p *Planner) Plan(ctx context.Context, in Input) (Planned, error) {
 	return out, nil
 }
 
-// checkEnvelope holds the fields around the content against WeCom's rules.
-func checkEnvelope(in Input, to batch) []domain.FieldError {
+// checkEnvelope holds the fields around the content against WeCom's rules, and
+// the kind against those of everyone whom it is for.
+func checkEnvelope(in Input, to *group) []domain.FieldError {
 	var bad []domain.FieldError
+	beyond := to.chats != nil || to.robots != nil
 	switch {
 	case in.Safe < 0 || in.Safe > 2:
 		bad = append(bad, field("/safe", "enum", "is not one of 0, 1, 2", "use 0, 1 or 2", "0, 1, 2"))
+	case in.Safe != 0 && to.robots != nil:
+		bad = append(bad, field("/safe", "forbidden", "is not offered by WeCom for robots", "leave it out, or send to the robots without it"))
 	case in.Safe == 2 && in.Type != wecom.KindMPNews:
 		bad = append(bad, field("/safe", "forbidden", "2 exists for mpnews only", "use 0 or 1"))
 	case in.Safe == 1 && !in.Type.TakesSafe():
@@ -175,11 +182,34 @@ func checkEnvelope(in Input, to batch) []domain.FieldError {
 	}
 	if in.EnableIDTrans < 0 || in.EnableIDTrans > 1 {
 		bad = append(bad, field("/enable_id_trans", "enum", "is not one of 0, 1", "use 0 or 1", "0, 1"))
+	} else if in.EnableIDTrans != 0 && beyond {
+		bad = append(bad, field("/enable_id_trans", "forbidden", "is not offered by WeCom for robots and group chats", "leave it out, or send to them without it"))
 	}
 	if to.all && in.Type == wecom.KindMiniProgramNotice {
 		bad = append(bad, field("/to/all", "forbidden", "is not allowed by WeCom for miniprogram_notice", "name users, departments or tags"))
 	}
+	for _, l := range []struct {
+		pointer string
+		named   bool
+		takes   []wecom.Kind
+	}{
+		{"/to/robots", to.robots != nil, wecom.RobotKinds()},
+		{"/to/chats", to.chats != nil, wecom.ChatKinds()},
+		{"/to", to.throughApp(), wecom.Kinds()},
+	} {
+		if l.named && !slices.Contains(l.takes, in.Type) {
+			bad = append(bad, field(l.pointer, "kind", "cannot get "+string(in.Type), "send them one of: "+kindList(l.takes), string(in.Type), kindList(l.takes)))
+		}
+	}
 	return bad
+}
+
+func kindList(kinds []wecom.Kind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
 }
 
 func field(pointer, code, message, fix string, args ...any) domain.FieldError {

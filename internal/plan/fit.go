@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,13 +30,13 @@ type fitted struct {
 
 // fit brings the content into a form that WeCom takes, or says why it cannot;
 // err is that of the media's resolver.
-func fit(ctx context.Context, in Input) (c fitted, bad []domain.FieldError, err error) {
+func fit(ctx context.Context, in Input, to targets) (c fitted, bad []domain.FieldError, err error) {
 	content := bytes.TrimSpace(in.Content)
 	tree, err := jsontree.Parse(content)
 	if err != nil || tree.Kind != jsontree.Object {
 		return c, notContent(content, err), nil
 	}
-	r := &rewriter{ctx: ctx, kind: in.Type, resolver: in.Media}
+	r := &rewriter{ctx: ctx, kind: in.Type, resolver: in.Media, robot: to.robot}
 	if simple(content) {
 		content = tree.AppendCompact(make([]byte, 0, len(content)))
 	} else if content, tree, err = r.rewrite(content); r.failed != nil {
@@ -51,7 +52,7 @@ func fit(ctx context.Context, in Input) (c fitted, bad []domain.FieldError, err 
 	}
 	c.media = r.media
 	obj, _ := tree.Value().(map[string]any)
-	split, edits, bad := judge(in, r, obj, &c)
+	split, edits, bad := judge(in, to, r, obj, &c)
 	if len(bad) > 0 {
 		return c, bad, nil
 	}
@@ -60,7 +61,7 @@ func fit(ctx context.Context, in Input) (c fitted, bad []domain.FieldError, err 
 			return c, contentError(err), nil
 		}
 		obj, _ = tree.Value().(map[string]any)
-		for _, v := range wecom.ValidateObject(in.Type, obj) {
+		for _, v := range violations(in.Type, to, r, obj) {
 			if edits[v.Pointer] != nil { // cutting did not help
 				return c, []domain.FieldError{violation(v)}, nil
 			}
@@ -74,10 +75,11 @@ func fit(ctx context.Context, in Input) (c fitted, bad []domain.FieldError, err 
 	return c, bad, nil
 }
 
-// Cut brings content into one message that WeCom takes, shortening what is too
+// Cut brings content into one message that WeCom takes in a lane, shortening what is too
 // long. What else is wrong is a *domain.Error of domain.CodeInvalid.
-func Cut(ctx context.Context, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error) {
-	c, bad, err := fit(ctx, Input{Type: kind, Content: content, Overflow: "cut"})
+func Cut(ctx context.Context, lane string, kind wecom.Kind, content json.RawMessage) (json.RawMessage, error) {
+	robot := strings.HasPrefix(lane, domain.LaneRobot+":")
+	c, bad, err := fit(ctx, Input{Type: kind, Content: content, Overflow: "cut"}, targets{app: !robot, robot: robot})
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +116,10 @@ func contentError(err error) []domain.FieldError {
 
 // judge sorts WeCom's rules that are broken into what is refused, what is cut
 // and what is split (at how many bytes).
-func judge(in Input, r *rewriter, obj map[string]any, c *fitted) (split int, edits map[string]func(string) string, bad []domain.FieldError) {
-	for _, v := range wecom.ValidateObject(in.Type, obj) {
-		if r.at[v.Pointer] {
-			continue // a placeholder is neither an id nor a URL yet
-		}
+func judge(in Input, to targets, r *rewriter, obj map[string]any, c *fitted) (split int, edits map[string]func(string) string, bad []domain.FieldError) {
+	for _, v := range violations(in.Type, to, r, obj) {
 		long := v.Code == "max_bytes" || v.Code == "max_length"
-		whole := (in.Type == wecom.KindText || in.Type == wecom.KindMarkdown) && v.Pointer == "/content"
+		whole := splittable(in.Type) && v.Pointer == "/content"
 		switch {
 		case !long || v.Limit <= 0 || in.Overflow == "reject" || (!v.Cuttable && !whole):
 			bad = append(bad, violation(v))
@@ -139,6 +138,41 @@ func judge(in Input, r *rewriter, obj map[string]any, c *fitted) (split int, edi
 		}
 	}
 	return split, edits, bad
+}
+
+// splittable reports whether a kind is a text that may become several.
+func splittable(kind wecom.Kind) bool {
+	return kind == wecom.KindText || kind == wecom.KindMarkdown || kind == wecom.KindMarkdownV2
+}
+
+// violations holds the content against the rules of all whom it is for; of two
+// that differ only in their limit the stricter one stays. A placeholder is
+// neither an id nor a URL yet.
+func violations(kind wecom.Kind, to targets, r *rewriter, obj map[string]any) (out []wecom.Violation) {
+	add := func(list []wecom.Violation) {
+		for _, v := range list {
+			i := slices.IndexFunc(out, func(o wecom.Violation) bool { return o.Pointer == v.Pointer && o.Code == v.Code })
+			switch {
+			case r.at[v.Pointer]:
+			case i < 0:
+				out = append(out, v)
+			case v.Limit < out[i].Limit:
+				out[i] = v
+			}
+		}
+	}
+	if to.app || !to.robot {
+		add(wecom.ValidateObject(kind, obj))
+	}
+	switch _, id := obj["media_id"]; {
+	case !to.robot:
+	case kind == wecom.KindImage && r.at["/media_id"]: // it gets the file: see forRobot
+	case kind == wecom.KindImage && id:
+		add([]wecom.Violation{{Pointer: "/media_id", Code: "unsupported", Msg: "cannot be sent to a robot, which takes the picture itself", Fix: `give the file: {"media":{"url":…}}, base64 or upload`}})
+	default:
+		add(wecom.ValidateRobotObject(kind, obj))
+	}
+	return out
 }
 
 func violation(v wecom.Violation) domain.FieldError {
@@ -160,7 +194,7 @@ func cutter(kind wecom.Kind, v wecom.Violation) func(string) string {
 	if v.Code == "max_length" {
 		return func(s string) string { return cutChars(s, v.Limit) }
 	}
-	if (kind == wecom.KindText || kind == wecom.KindMarkdown) && v.Pointer == "/content" {
+	if splittable(kind) && v.Pointer == "/content" {
 		return func(s string) string { return cutText(s, v.Limit) }
 	}
 	return func(s string) string { return wecom.CutBytes(s, v.Limit, mark) }

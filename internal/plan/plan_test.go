@@ -22,6 +22,11 @@ type audiences map[string]domain.Audience
 
 func (a audiences) Audience(key string) (domain.Audience, bool) { x, ok := a[key]; return x, ok }
 
+// Robot knows those whose key begins with room.
+func (a audiences) Robot(key string) (domain.Robot, bool) {
+	return domain.Robot{Key: key}, strings.HasPrefix(key, "room")
+}
+
 var now = time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC) // 09:00 in Shanghai
 
 func planner(a audiences) *plan.Planner { return plan.New(a, &domain.IDs{}) }
@@ -135,7 +140,7 @@ func TestRefusals(t *testing.T) {
 		want   []string
 	}{
 		"mobiles":       {func(in *plan.Input) { in.To.Mobiles = []string{"1"} }, []string{"/to/mobiles unsupported"}},
-		"robots, chats": {func(in *plan.Input) { in.To.Robots, in.To.Chats = []string{"r"}, []string{"c"} }, []string{"/to/robots unsupported", "/to/chats unsupported"}},
+		"robots, chats": {func(in *plan.Input) { in.To.Robots, in.To.Chats = []string{"r"}, []string{"c"} }, []string{"/to/robots/0 unknown_robot"}},
 		"bar in a user": {func(in *plan.Input) { in.To.Users = []string{"ok", "a|b"} }, []string{"/to/users/1 format"}},
 		"nobody":        {func(in *plan.Input) { in.To = domain.To{} }, []string{"/to required"}},
 		"safe":          {func(in *plan.Input) { in.Safe = 3 }, []string{"/safe enum"}},
@@ -419,16 +424,17 @@ func TestReaddress(t *testing.T) {
 	in.To.Departments = []string{"2"}
 	p, err := planner(nil).Plan(t.Context(), in)
 	require.NoError(t, err)
-	out, err := plan.Readdress(p.Deliveries[0].Body, domain.To{Users: []string{"c"}, Tags: []string{"9"}})
+	out, err := plan.Readdress("app:ops", p.Deliveries[0].Body, domain.To{Users: []string{"c"}, Tags: []string{"9"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{`{"touser":"c","totag":"9","msgtype":"text","agentid":1000002,"text":{"content":"{\"touser\":1}"}}`}, []string{string(out[0])})
-	out, err = plan.Readdress(out[0], domain.To{All: true})
+	out, err = plan.Readdress("app:ops", out[0], domain.To{All: true})
 	require.NoError(t, err)
 	require.Contains(t, string(out[0]), `{"touser":"@all","msgtype"`)
-	_, err = plan.Readdress([]byte(`{"msgtype":"text"`), domain.To{Users: []string{"c"}})
+	_, err = plan.Readdress("app:ops", []byte(`{"msgtype":"text"`), domain.To{Users: []string{"c"}})
 	require.Error(t, err)
-	_, err = plan.Readdress(out[0], domain.To{})
-	require.Error(t, err)
+	out, err = plan.Readdress("app:ops", out[0], domain.To{})
+	require.NoError(t, err)
+	require.Empty(t, out)
 }
 
 func FuzzContent(f *testing.F) {

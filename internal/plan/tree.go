@@ -27,6 +27,7 @@ type rewriter struct {
 	ctx      context.Context //nolint:containedctx // lives for one call
 	kind     wecom.Kind
 	resolver MediaResolver
+	robot    bool                           // it is for robots, too
 	edits    map[string]func(string) string // by pointer
 
 	media  []domain.MediaRef
@@ -179,7 +180,18 @@ func (r *rewriter) resolve(dst []byte, inner json.RawMessage, where, pointer, na
 		r.bad = append(r.bad, field("/content"+where, "unsupported", "media cannot be uploaded here", "use WeCom's own media_id"))
 		return append(dst, `""`...)
 	}
-	ref, wrong, err := r.resolver.Resolve(r.ctx, inner, r.mediaType(name))
+	mediaType := r.mediaType(name)
+	if mediaType == "newsimage" && r.robot {
+		r.bad = append(r.bad, field("/content"+where, "unsupported", "cannot be uploaded for a robot", "give picurl as a URL that members can reach"))
+		return append(dst, `""`...)
+	}
+	if mediaType == "image" && r.robot {
+		mediaType = "robotimage"
+	}
+	ref, wrong, err := r.resolver.Resolve(r.ctx, inner, mediaType)
+	if mediaType == "robotimage" {
+		ref.Type = "image"
+	}
 	if err != nil {
 		r.failed = err
 		return dst

@@ -55,7 +55,7 @@ func checkTo(to domain.To) []domain.FieldError {
 	for _, l := range []struct {
 		name string
 		list []string
-	}{{"mobiles", to.Mobiles}, {"emails", to.Emails}, {"robots", to.Robots}, {"chats", to.Chats}} {
+	}{{"mobiles", to.Mobiles}, {"emails", to.Emails}} {
 		if len(l.list) > 0 {
 			bad = append(bad, field("/to/"+l.name, "unsupported", "is not available yet", "use users, departments, tags or audiences"))
 		}
@@ -115,6 +115,14 @@ func checkPolicy(p domain.Policy) []domain.FieldError {
 	return bad
 }
 
+// rules are WeCom's for whom the scene is: robots alone have their own.
+func rules(s domain.Scene, kind wecom.Kind) func(wecom.Kind, []byte) []wecom.Violation {
+	if kind == wecom.KindMarkdownV2 || s.To.RobotsOnly() && slices.Contains(wecom.RobotKinds(), kind) && kind != wecom.KindImage {
+		return wecom.ValidateRobot
+	}
+	return wecom.Validate
+}
+
 // checkContent holds the content against WeCom's rules: the fixed parts as they
 // stand, and what can be rendered without a sender's data.
 func checkContent(s domain.Scene, c *compiled) []domain.FieldError {
@@ -124,7 +132,7 @@ func checkContent(s domain.Scene, c *compiled) []domain.FieldError {
 		return nil
 	}
 	var bad []domain.FieldError
-	for _, v := range wecom.Validate(c.kind, content) {
+	for _, v := range rules(s, c.kind)(c.kind, content) {
 		if at, ok := find(tree, v.Pointer); ok && open(at) {
 			continue // decided by the data, or by an upload
 		}
@@ -179,7 +187,7 @@ func (l *Live) checkKnown(when string, examples bool) []domain.FieldError {
 		return nil
 	}
 	kind := l.compiled.kind
-	for _, v := range wecom.Validate(kind, out) {
+	for _, v := range rules(l.Scene, kind)(kind, out) {
 		if at, ok := find(tree, v.Pointer); ok && open(at) {
 			continue
 		}

@@ -165,7 +165,8 @@ func split(content json.RawMessage) (wecom.Kind, json.RawMessage, []domain.Field
 	var ref domain.TypeRef
 	kind, known := wecom.Kind(""), false
 	if err := json.Unmarshal(rawType, &ref); err == nil {
-		if kind, known = wecom.Kind(ref.Name), wecom.Kind(ref.Name).Valid(); ref.Name == "" {
+		kind = wecom.Kind(ref.Name)
+		if known = kind.Valid() || kind == wecom.KindMarkdownV2; ref.Name == "" {
 			kind, known = wecom.KindByNumber(ref.Number)
 		}
 	}
@@ -195,6 +196,7 @@ func kindList() string {
 		}
 		b.WriteString(string(k))
 	}
+	b.WriteString(", and for robots " + string(wecom.KindMarkdownV2))
 	return b.String()
 }
 

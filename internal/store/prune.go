@@ -7,11 +7,12 @@ import (
 
 const (
 	eventLife = 30 * 24 * time.Hour // of the event stream behind the other things
+	chatLife  = 3 * 24 * time.Hour  // members of a group chat that nobody asks for
 )
 
 // Prune removes idempotency keys from before a moment, events from 30 days
-// before it, expired uploads and media ids, and windows of digests that are
-// over; at most limit rows of each kind, so that it never holds the writer up
+// before it, expired uploads and media ids, members of group chats that
+// nobody asked for in three days, and windows of digests that are over; at most limit rows of each kind, so that it never holds the writer up
 // for long. It reports whether there may be more of them. Files stay.
 func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (more bool, err error) {
 	now := time.Now()
@@ -24,6 +25,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (more bo
 		{`DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT $2) oldest WHERE at < $1)`, before.Add(-eventLife)},
 		{`DELETE FROM digest_windows WHERE (lane, grp) IN (SELECT lane, grp FROM digest_windows WHERE until_at < $1 LIMIT $2)`, now},
 		{`DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)`, now.Add(-time.Hour)},
+		{`DELETE FROM chats WHERE (app, chat) IN (SELECT app, chat FROM chats WHERE read_at < $1 LIMIT $2)`, now.Add(-chatLife)},
 		{`DELETE FROM wecom_media WHERE (scope, sha256, type) IN
 			(SELECT scope, sha256, type FROM wecom_media WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)`, now},
 	} {

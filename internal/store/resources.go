@@ -228,14 +228,18 @@ const (
 	manyMessages = 1000 // above it nobody counts
 )
 
-// appIsIdle fails with domain.CodeInUse while messages wait for an app: nobody
-// could send them without it. One that is accepted at this moment may still
-// slip through; it waits until the app is there again.
-func appIsIdle(ctx context.Context, q querier, key string) error {
+// isIdle fails with domain.CodeInUse while messages wait for an app or a robot:
+// nobody could send them without it. One that is accepted at this moment may
+// still slip through; it waits until the app or robot is there again.
+func isIdle(ctx context.Context, q querier, kind domain.ResourceKind, key string) error {
+	lanes := []string{domain.LaneKey(domain.LaneApp, key), domain.LaneKey(domain.LaneChat, key)}
+	if kind == domain.ResourceRobot {
+		lanes = []string{domain.LaneKey(domain.LaneRobot, key)}
+	}
 	n := 0
-	for _, kind := range []string{domain.LaneApp, domain.LaneChat} {
+	for _, lane := range lanes {
 		var more int
-		if _, err := queryRow(ctx, q, openMessages, []any{domain.LaneKey(kind, key)}, &more); err != nil {
+		if _, err := queryRow(ctx, q, openMessages, []any{lane}, &more); err != nil {
 			return err
 		}
 		n += more
@@ -244,6 +248,8 @@ func appIsIdle(ctx context.Context, q querier, key string) error {
 		return nil
 	}
 	switch {
+	case kind == domain.ResourceRobot:
+		return domain.Errorf(domain.CodeInUse, "messages that robot %q still has to send: %d; cancel them or wait until they have ended (GET /v1/messages?user=%s lists them)", key, n, key)
 	case n == 1:
 		return domain.Errorf(domain.CodeInUse, "app %q still has 1 message to send; cancel it or wait until it has ended (GET /v1/messages?app=%s lists it)", key, key)
 	case n > manyMessages:
@@ -254,7 +260,7 @@ func appIsIdle(ctx context.Context, q querier, key string) error {
 
 // DeleteResource removes a resource; a scene keeps its history. ifMatch as in
 // PutResource. It fails with the same codes as GetResource, and with
-// domain.CodeInUse for an app that has messages to send.
+// domain.CodeInUse for an app or a robot that has messages to send.
 func (s *Store) DeleteResource(ctx context.Context, kind domain.ResourceKind, key string, ifMatch int64) error {
 	const (
 		remember = `INSERT INTO meta (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = excluded.n`
@@ -274,8 +280,8 @@ func (s *Store) DeleteResource(ctx context.Context, kind domain.ResourceKind, ke
 		if err := matches(kind, key, ifMatch, old.Version); err != nil {
 			return err
 		}
-		if kind == domain.ResourceApp {
-			if err := appIsIdle(ctx, q, key); err != nil {
+		if kind == domain.ResourceApp || kind == domain.ResourceRobot {
+			if err := isIdle(ctx, q, kind, key); err != nil {
 				return err
 			}
 		}

@@ -52,3 +52,36 @@ func directory(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a"}, list)
 }
+
+func chats(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	list, err := s.ListChats(ctx, time.Time{}, 10)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	room := func(chat string, at time.Time, members ...string) domain.ChatMembers {
+		return domain.ChatMembers{App: "ops", Chat: chat, Members: members, ReadAt: at}
+	}
+	for _, c := range []domain.ChatMembers{
+		room("a", now, "Ann", "ben"), room("b", now.Add(time.Second), "cid"), room("a", now.Add(-time.Hour), "old"), room("A", now.Add(-time.Minute), "dan"),
+	} {
+		require.NoError(t, s.PutChat(ctx, c))
+	}
+	list, err = s.ListChats(ctx, time.Time{}, 10)
+	require.NoError(t, err)
+	require.Equal(t, []domain.ChatMembers{room("b", now.Add(time.Second), "cid"), room("a", now, "Ann", "ben"), room("A", now.Add(-time.Minute), "dan")}, list)
+	list, err = s.ListChats(ctx, now, 1)
+	require.NoError(t, err)
+	require.Equal(t, []domain.ChatMembers{room("b", now.Add(time.Second), "cid")}, list)
+	list, err = s.ListChats(ctx, now.Add(2*time.Second), 10)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.NoError(t, s.PutChat(ctx, room("a", now.Add(-3*time.Hour*24), "kept")), "what is older than the stored is no news")
+	require.NoError(t, s.PutChat(ctx, room("gone", now.Add(-4*time.Hour*24), "x")))
+	_, err = s.Prune(ctx, now.Add(-48*time.Hour), 100)
+	require.NoError(t, err)
+	list, err = s.ListChats(ctx, time.Time{}, 10)
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+}

@@ -65,6 +65,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Tokens", tokens},
 		{"Health", health},
 		{"Directory", directory},
+		{"Chats", chats},
 		{"ScheduleRuns", scheduleRuns},
 		{"LaneStats", laneStats},
 		{"Prune", prune},

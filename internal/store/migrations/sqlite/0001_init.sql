@@ -246,6 +246,16 @@ CREATE TABLE directory (
     fetched_at INTEGER NOT NULL
 );
 
+-- members: who is in a group chat that an app made, with bars between them.
+CREATE TABLE chats (
+    app     TEXT NOT NULL,
+    chat    TEXT NOT NULL,
+    members TEXT NOT NULL,
+    read_at INTEGER NOT NULL,
+    PRIMARY KEY (app, chat)
+) WITHOUT ROWID;
+CREATE INDEX chats_read ON chats (read_at);
+
 -- The latest run of each schedule. planned_at is the latest planned time that
 -- is settled, also when a later run was made by hand.
 CREATE TABLE schedule_runs (
