@@ -152,12 +152,13 @@ func TestChineseFixes(t *testing.T) {
 
 func TestBatchRefusesOneByOne(t *testing.T) {
 	a := newAPI(t)
-	res := a.do("POST", "/v1/messages/batch", "send", `{"messages":[{"nope":1},7,{"dry_run":true,"scene":"a"}]}`)
+	res := a.do("POST", "/v1/messages/batch", "send", `{"messages":[{"nope":1},7,{"dry_run":true,"scene":"a"},{"app":"a","app":"b"},{"data":{"x":1,"x":2}},null]}`)
 	require.Equal(t, 200, res.StatusCode, res.body)
-	for _, want := range []string{`"/messages/0/nope"`, `"/messages/1"`, `"/messages/2/dry_run"`} {
+	for _, want := range []string{`"/messages/0/nope"`, `"/messages/1"`, `"/messages/2/dry_run"`, `"/messages/3/app"`, `"/messages/4/data/x"`, `"/messages/5"`} {
 		require.Contains(t, res.body, want)
 	}
-	require.Equal(t, 3, strings.Count(res.body, `"status":422,"error"`))
+	require.Equal(t, 6, strings.Count(res.body, `"status":422,"error"`))
+	require.Equal(t, 422, a.do("POST", "/v1/messages/batch", "send", `{"messages":[{"scene":"a"}],"messages":[]}`).StatusCode, "here nobody can tell which")
 }
 
 func TestSlowBodyTimesOut(t *testing.T) {
@@ -313,4 +314,33 @@ func TestDrainingEndsWithTheServer(t *testing.T) {
 	_, err = io.Copy(io.Discard, rd)
 	require.NoError(t, err)
 	require.Less(t, time.Since(began), 5*time.Second)
+}
+
+// What is JSON and would be kept as another text is refused, wherever it stands.
+func TestTextsThatWouldChangeAreRefused(t *testing.T) {
+	a := newAPI(t)
+	for body, want := range map[string]string{
+		`{"app":"ops","type":"text","reference":"x\u0000y"}`:                      "/reference nul",
+		`{"app":"ops","type":"text","content":{"content":"a\ud83dz"}}`:            "/content/content surrogate",
+		`{"app":"ops","type":"text","content":{"content":"a\ude00\ud83d"}}`:       "/content/content surrogate",
+		`{"app":"ops","type":"text","content":{"content":"a\ud83d\ud83d\ude00"}}`: "/content/content surrogate",
+		`{"scene":"a","data":{"list":[1,{"n":"\n\u0000"}]}}`:                      "/data/list/1/n nul",
+		`{"scene":"a","data":{"a\ud83d":1}}`:                                      "/data/a\uFFFD surrogate",
+		`{"scene":"a","to":{"users":["u","\udead"]}}`:                             "/to/users/1 surrogate",
+	} {
+		for _, lang := range []string{"en", "zh"} {
+			res := a.do("POST", "/v1/messages", "send", body, "Accept-Language: "+lang)
+			require.Equal(t, 422, res.StatusCode, "%s: %s", body, res.body)
+			f := res.problem(t).Errors
+			require.Len(t, f, 1, res.body)
+			require.Equal(t, want, f[0].Pointer+" "+f[0].Code)
+			require.Equal(t, lang == "zh", han(f[0].Message), f[0].Message)
+			require.Equal(t, lang == "zh", han(f[0].Fix), f[0].Fix)
+		}
+	}
+	res := a.do("POST", "/v1/messages", "send", `{"app":"ops","type":"text","reference":"\\u0000 \ud83d\ude00 \uFFFD"}`)
+	require.Equal(t, 503, res.StatusCode, "an escaped backslash, a whole pair, and U+FFFD itself are text: %s", res.body)
+	res = a.do("POST", "/v1/messages/batch", "send", `{"messages":[{"scene":"a","reference":"\u0000"}]}`)
+	require.Equal(t, 200, res.StatusCode)
+	require.Contains(t, res.body, `"pointer":"/messages/0/reference"`)
 }

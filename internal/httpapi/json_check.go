@@ -26,6 +26,7 @@ type shape struct {
 	elem    *shape   // of arrays, and of objects without fixed fields
 	bits    int      // of integers
 	decodes bool     // the type has its own UnmarshalJSON
+	later   bool     // anything, which another shape will check
 }
 
 // member is a field of an object and where it stands in the struct.
@@ -37,6 +38,7 @@ type member struct {
 var (
 	unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	rawType     = reflect.TypeFor[json.RawMessage]()
+	itemType    = reflect.TypeFor[batchMessage]()
 	sceneRef    = reflect.TypeFor[domain.SceneRef]()
 	typeRef     = reflect.TypeFor[domain.TypeRef]()
 	stringShape = &shape{name: "string", accepts: []jsontree.Kind{jsontree.String}}
@@ -59,6 +61,8 @@ func compile(t reflect.Type, seen map[reflect.Type]*shape) *shape {
 	switch t {
 	case rawType:
 		return &shape{name: "any value"}
+	case itemType:
+		return &shape{name: "any value", later: true}
 	case sceneRef, typeRef:
 		return &shape{name: "string or integer", accepts: []jsontree.Kind{jsontree.String, jsontree.Number}, integer: true, bits: 64, decodes: true}
 	}
@@ -132,7 +136,7 @@ func (c *checker) add(e domain.FieldError) {
 }
 
 func (c *checker) value(s *shape, n *jsontree.Node, at string, nullable bool) {
-	if n.Kind == jsontree.Null && nullable {
+	if s.later || n.Kind == jsontree.Null && nullable {
 		return
 	}
 	if len(s.accepts) > 0 && !slices.Contains(s.accepts, n.Kind) {
@@ -148,7 +152,7 @@ func (c *checker) value(s *shape, n *jsontree.Node, at string, nullable bool) {
 		}
 	case jsontree.Array:
 		if s.elem == nil {
-			c.doubled(n, at)
+			c.free(n, at)
 			return
 		}
 		for i := range n.Items {
@@ -156,7 +160,23 @@ func (c *checker) value(s *shape, n *jsontree.Node, at string, nullable bool) {
 		}
 	case jsontree.Object:
 		c.object(s, n, at)
-	case jsontree.Null, jsontree.Bool, jsontree.String:
+	case jsontree.String:
+		c.text(n.Flaw(), at)
+	case jsontree.Null, jsontree.Bool:
+	}
+}
+
+// text refuses what the database and WeCom would keep as another text.
+func (c *checker) text(f jsontree.Flaw, at string) {
+	switch f {
+	case jsontree.NUL:
+		c.add(domain.FieldError{Pointer: at, Code: "nul", Message: "contains the character U+0000", Fix: "remove it"})
+	case jsontree.Surrogate:
+		c.add(domain.FieldError{
+			Pointer: at, Code: "surrogate", Message: "contains half of a surrogate pair, which is no character",
+			Fix: "write characters above U+FFFF in UTF-8, or as both halves; texts must not be cut between them",
+		})
+	case jsontree.Sound:
 	}
 }
 
@@ -173,7 +193,7 @@ func (s *shape) whole(n *jsontree.Node) bool {
 
 func (c *checker) object(s *shape, n *jsontree.Node, at string) {
 	if s.fields == nil && s.elem == nil {
-		c.doubled(n, at)
+		c.free(n, at)
 		return
 	}
 	var seen doubles
@@ -186,6 +206,8 @@ func (c *checker) object(s *shape, n *jsontree.Node, at string) {
 		f := s.elem
 		if s.fields != nil {
 			f = s.fields[string(name.Bytes())].shape
+		} else if bad := name.Flaw(); bad != jsontree.Sound {
+			c.text(bad, at+"/"+escapePointer(name))
 		}
 		if f == nil {
 			c.unknown(s, at, name.Text())
@@ -195,26 +217,31 @@ func (c *checker) object(s *shape, n *jsontree.Node, at string) {
 	}
 }
 
-// doubled looks for doubled names in a value that a later stage judges: that
-// stage would see only one of the two.
-func (c *checker) doubled(n *jsontree.Node, at string) {
-	if n.Kind != jsontree.Array && n.Kind != jsontree.Object {
+// free checks a value that a later stage judges for what that stage would not
+// see: of doubled names only one, and texts as they became.
+func (c *checker) free(n *jsontree.Node, at string) {
+	if n.Kind == jsontree.String {
+		c.text(n.Flaw(), at)
 		return
 	}
 	var seen doubles
 	for i := range n.Items {
 		v := &n.Items[i]
-		if n.Kind == jsontree.Object && seen.at(n, i) {
-			c.add(duplicate(at, n.Names[i].Text()))
-			continue
+		if n.Kind == jsontree.Object {
+			if seen.at(n, i) {
+				c.add(duplicate(at, n.Names[i].Text()))
+				continue
+			}
+			if f := n.Names[i].Flaw(); f != jsontree.Sound {
+				c.text(f, at+"/"+escapePointer(&n.Names[i]))
+			}
 		}
-		if v.Kind != jsontree.Array && v.Kind != jsontree.Object {
-			continue
-		}
-		if n.Kind == jsontree.Array {
-			c.doubled(v, at+"/"+strconv.Itoa(i))
-		} else {
-			c.doubled(v, at+"/"+escapePointer(&n.Names[i]))
+		switch {
+		case v.Kind == jsontree.String && v.Plain(), v.Kind < jsontree.String: // spares the pointer
+		case n.Kind == jsontree.Array:
+			c.free(v, at+"/"+strconv.Itoa(i))
+		default:
+			c.free(v, at+"/"+escapePointer(&n.Names[i]))
 		}
 	}
 }

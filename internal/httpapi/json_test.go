@@ -189,7 +189,7 @@ func TestAssignAgreesWithEncodingJSON(t *testing.T) {
 	}
 	for _, s := range []string{
 		`{}`,
-		`{"app":"a\u00e9\ud83d\ude00\ud83d","type":3,"content":{"a" : 1},"to":{"users":["x","y"],"tags":[],"all":true},"data":null,"safe":1,"dry_run":false}`,
+		`{"app":"a\u00e9\ud83d\ude00","type":3,"content":{"a" : 1},"to":{"users":["x","y"],"tags":[],"all":true},"data":null,"safe":1,"dry_run":false}`,
 		`{"type":"text","to":null,"priority":null,"app":null,"content":null,"safe":null}`,
 		`{"float":-1.5e3,"int":-7,"pointer":{"quiet_hours":{"from":"1","to":"2","except":["urgent"]},"digest":null},"map":{"a":1,"\u0062":2},"deep":{"x":[{"users":["u"]},{}]}}`,
 		`{"pointer":null,"map":null,"deep":null,"raws":[1,"x\n",{"a":[]},null],"raw_map":{"a":null,"b":"\u0041"}}`,

@@ -146,8 +146,11 @@ func warningTexts(list []domain.Warning, lang i18n.Lang) []string {
 }
 
 type batchRequest struct {
-	Messages []json.RawMessage `json:"messages"`
+	Messages []batchMessage `json:"messages"`
 }
+
+// batchMessage is checked by itself: what is wrong in it refuses it alone.
+type batchMessage json.RawMessage
 
 // BatchAnswer has one item per message, in order.
 type BatchAnswer struct {

@@ -44,6 +44,8 @@ var rules = map[string]rule{
 	"schema":       {message: Pair{"does not fit the schema", "不符合 schema"}, fix: Pair{"compare it with the scene's variables", "请对照场景的 variables"}},
 	"utf8":         {message: Pair{"is not valid UTF-8", "不是合法的 UTF-8"}, fix: Pair{"encode the text as UTF-8", "请以 UTF-8 编码"}},
 	"control":      {message: Pair{"contains control characters", "含有控制字符"}, fix: Pair{"remove them", "请去除控制字符"}},
+	"nul":          {message: Pair{"contains the character U+0000", "含有字符 U+0000"}, fix: Pair{"remove it", "请去除该字符"}},
+	"surrogate":    {message: Pair{"contains half of a surrogate pair, which is no character", "含有不成对的代理项（surrogate），它不是字符"}, fix: Pair{"write characters above U+FFFF in UTF-8, or as both halves; texts must not be cut between them", "U+FFFF 以上的字符请以 UTF-8 书写，或写成完整的一对；截断文本时不要拆开"}},
 	"scheme":       {message: Pair{"has a URL scheme that is not allowed", "URL 协议不被允许"}, args: Pair{"must be a URL with the scheme {0}", "URL 协议必须是 {0}"}, fix: Pair{"use http or https", "请使用 http 或 https"}},
 	"url":          {message: Pair{"is not a URL", "不是合法的 URL"}, fix: Pair{"write it in full, with http:// or https://", "请填写完整的 http:// 或 https:// 地址"}},
 	"unreachable":  {message: Pair{"could not be downloaded", "无法下载"}, fix: Pair{"check the URL; private addresses need HONGYAN_EGRESS_ALLOW", "请检查 URL；内网地址需要 HONGYAN_EGRESS_ALLOW"}},

@@ -71,6 +71,59 @@ func (n *Node) Bytes() []byte { return resolve(n.Raw[1:len(n.Raw)-1], n.esc) }
 // Plain reports whether a string is written without escapes.
 func (n *Node) Plain() bool { return !n.esc }
 
+// Flaw is what in a string, or a name, is legal JSON and yet no text that every
+// program keeps.
+type Flaw byte
+
+// The flaws.
+const (
+	Sound     Flaw = iota
+	NUL            // U+0000
+	Surrogate      // half of a pair: no character
+)
+
+// Flaw gives the first flaw of a string.
+func (n *Node) Flaw() Flaw { return flaw(n.Raw, n.esc) }
+
+// Flaw gives the first flaw of the name.
+func (m *Name) Flaw() Flaw { return flaw(m.raw, m.esc) }
+
+// flaw looks only at escapes: Parse takes neither unescaped.
+func flaw(raw []byte, esc bool) Flaw {
+	if !esc {
+		return Sound
+	}
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if i++; raw[i] != 'u' {
+			continue
+		}
+		r := hex4(raw[i+1:])
+		i += 4
+		switch {
+		case r == 0:
+			return NUL
+		case !utf16.IsSurrogate(r):
+		case pair(r, raw[i+1:]) == utf8.RuneError:
+			return Surrogate
+		default:
+			i += 6
+		}
+	}
+	return Sound
+}
+
+// pair joins a surrogate with the one that is escaped at the beginning of rest;
+// utf8.RuneError when there is none.
+func pair(r rune, rest []byte) rune {
+	if len(rest) < 6 || rest[0] != '\\' || rest[1] != 'u' {
+		return utf8.RuneError
+	}
+	return utf16.DecodeRune(r, hex4(rest[2:]))
+}
+
 // Value is the value as encoding/json would decode it into an any, with
 // numbers as json.Number. Of doubled names the last one counts.
 func (n *Node) Value() any {
@@ -161,11 +214,9 @@ func unescape(raw []byte) []byte {
 			r := hex4(raw[i:])
 			i += 4
 			if utf16.IsSurrogate(r) {
-				if i+6 <= len(raw) && raw[i] == '\\' && raw[i+1] == 'u' {
-					if full := utf16.DecodeRune(r, hex4(raw[i+2:])); full != utf8.RuneError {
-						r = full
-						i += 6
-					}
+				if full := pair(r, raw[i:]); full != utf8.RuneError {
+					r = full
+					i += 6
 				}
 			}
 			out = utf8.AppendRune(out, r) // a surrogate becomes U+FFFD
