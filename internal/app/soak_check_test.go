@@ -365,15 +365,17 @@ func (s *soak) flat() {
 	s.thrifty()
 }
 
-// warm returns what was measured after the warm-up, which takes the hour that a
-// lane remembers (TestR29_CountersStopGrowing): nothing of a soak too short to
-// tell a trend then.
+// warm returns what was measured after the warm-up: of a soak of at least half
+// an hour, what is left then is enough to tell a trend. The hour that a lane
+// remembers still fills: that growth counts here, and ends
+// (TestR29_CountersStopGrowing).
 func (s *soak) warm(samples []sample) []sample {
-	const warmUp, enough = 70 * time.Minute, 20 * time.Minute
-	if s.length < warmUp+enough {
+	const warmUp, enough = 10 * time.Minute, 20 * time.Minute
+	i := slices.IndexFunc(samples, func(x sample) bool { return x.at >= warmUp })
+	if i < 0 || samples[len(samples)-1].at < warmUp+enough-time.Minute {
 		return nil
 	}
-	return samples[slices.IndexFunc(samples, func(x sample) bool { return x.at >= warmUp }):]
+	return samples[i:]
 }
 
 // thrifty checks that a message takes as much of the database late as early.
