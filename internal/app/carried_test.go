@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"hongyan/internal/domain"
 	"hongyan/sandbox"
+	"hongyan/wecom"
 )
 
 // digestOf is the digest that a message became a part of.
@@ -180,4 +182,70 @@ func TestDigestsOfManyPeopleInAnyOrder(t *testing.T) {
 		require.Equal(t, b.digestOf(ids[0]).Message.ID, b.digestOf(ids[1]).Message.ID)
 		require.Len(t, b.taken(), 2)
 	})
+}
+
+// TestWhatADigestDidNotBringIsSentAgain: messages whose digest has ended without
+// reaching somebody are sent again to those alone, and the answer is true where
+// nobody is left.
+func TestWhatADigestDidNotBringIsSentAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		to   []string
+		end  domain.State // of the digest
+		want []string     // who gets it again; none: the digest has reached all
+	}{
+		"sent":           {[]string{"load-1", "load-2"}, domain.StateSent, nil},
+		"nobody there":   {[]string{"stranger", "Other"}, domain.StateFailed, []string{"stranger", "Other"}},
+		"one of them":    {[]string{"load-1", "Stranger"}, domain.StatePartial, []string{"Stranger"}},
+		"expired":        {[]string{"load-1", "load-2"}, domain.StateExpired, []string{"load-1", "load-2"}},
+		"in doubt":       {[]string{"load-1", "load-2"}, domain.StateUncertain, []string{"load-1", "load-2"}},
+		"not yet":        {[]string{"load-1", "load-2"}, domain.StateQueued, nil},
+		"called off too": {[]string{"load-1", "load-2"}, domain.StateCancelled, []string{"load-1", "load-2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", nil)
+				n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "1m", First: "wait"}, ExpiresIn: "10m", OnUncertain: "drop"})
+				n.scene(t, "plain", domain.Policy{})
+				n.submit(t, request("plain", "gets a token", "load-3"))
+				ids := n.submit(t, request("alert", "one", c.to...), request("alert", "two", c.to...))
+				time.Sleep(59 * time.Second)
+				switch c.end {
+				case domain.StateUncertain:
+					b.wire.set(func(*rand.Rand) (wireFault, time.Duration) { return wireLose, time.Second })
+				case domain.StateExpired, domain.StateCancelled, domain.StateQueued:
+					require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: 45009}))
+				default:
+				}
+				v := b.view(b.becomes(ids[0], domain.StateMerged, time.Minute).Message.MergedInto)
+				if c.end == domain.StateCancelled {
+					time.Sleep(time.Second) // its call has come back
+					_, err := n.intake.Cancel(t.Context(), anybody, v.Message.ID)
+					require.NoError(t, err)
+				}
+				b.becomes(v.Message.ID, c.end, time.Hour)
+				for _, latest := range []bool{false, true} {
+					again, err := n.intake.Resend(t.Context(), anybody, ids[0], domain.ResendOptions{Latest: latest})
+					if c.want == nil {
+						require.Equal(t, domain.CodeConflict, domain.CodeOf(err))
+						if c.end == domain.StateQueued {
+							require.ErrorContains(t, err, v.Message.ID+", which carries it, is still ")
+						} else {
+							require.ErrorContains(t, err, "every recipient was reached")
+						}
+						continue
+					}
+					require.NoError(t, err)
+					got, err := b.store.FindMessage(t.Context(), again.ID)
+					require.NoError(t, err)
+					require.Len(t, got.Deliveries, 1)
+					users, _, _, _ := wecom.Receivers(got.Deliveries[0].Delivery.Body)
+					require.ElementsMatch(t, c.want, users)
+					require.Contains(t, string(got.Deliveries[0].Delivery.Body), `"one"`)
+				}
+			})
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -489,6 +490,41 @@ func TestDoubtIsCounted(t *testing.T) {
 	t.Cleanup(srv.Close)
 	got := run(t, Deps{}, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x"}, "", "messages", "get", "msg_1")
 	require.Contains(t, got.out, "accepted 1 of 3, uncertain 2\n", got.err)
+}
+
+// TestSendWaitsForTheDigest: a message that was merged has arrived when the
+// digest has, which may be carried by another one.
+func TestSendWaitsForTheDigest(t *testing.T) {
+	for state, want := range map[string]int{
+		"sent": ExitOK, "partial": ExitPartial, "failed": ExitFailure, "expired": ExitFailure, "uncertain": ExitFailure, "queued": ExitFailure,
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			merged := `{"id":%q,"state":"merged","merged_into":%q,"recipients":{"total":1},"deliveries":[{"state":"merged","merged_into":%q}]}`
+			switch path.Base(r.URL.Path) {
+			case "messages":
+				w.WriteHeader(http.StatusAccepted)
+				_, _ = io.WriteString(w, `{"id":"msg_1","state":"queued","deliveries":1}`)
+			case "msg_1":
+				_, _ = fmt.Fprintf(w, merged, "msg_1", "msg_2", "msg_2")
+			case "msg_2":
+				_, _ = fmt.Fprintf(w, merged, "msg_2", "msg_3", "msg_3")
+			default:
+				_, _ = fmt.Fprintf(w, `{"id":"msg_3","state":%q,"recipients":{"total":1}}`, state)
+			}
+		}))
+		t.Cleanup(srv.Close)
+		env := []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x"}
+		got := run(t, Deps{}, env, "", "send", "12", "--to", "a", "--wait", "--timeout", "200ms")
+		require.Equal(t, want, got.code, "%s: %s", state, got.err)
+		require.Equal(t, "msg_1 merged into msg_2  accepted 0 of 1\nmsg_2 merged into msg_3  accepted 0 of 1\nmsg_3 "+state+"  accepted 0 of 1\n", got.out)
+		if state == "queued" {
+			require.Contains(t, got.err, "hongyan messages watch msg_3")
+		}
+		got = run(t, Deps{}, env, "", "messages", "watch", "msg_1", "--json", "--timeout", "200ms")
+		require.Equal(t, want, got.code, "%s: %s", state, got.err)
+		require.True(t, json.Valid([]byte(got.out)), got.out)
+	}
 }
 
 func TestHostileDocuments(t *testing.T) {

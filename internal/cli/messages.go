@@ -217,11 +217,12 @@ func (c *messagesWatchCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	m, err := s.follow(api, client.Message{ID: c.ID}, c.Timeout)
 	if err != nil {
 		return err
 	}
-	return s.outcome(m)
+	return s.outcome(api, m, c.Timeout-time.Since(began))
 }
 
 type messagesResendCmd struct {

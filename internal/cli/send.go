@@ -83,11 +83,12 @@ func (c *sendCmd) Run(s *session) error {
 	if !c.Wait {
 		return s.printSent(sent)
 	}
+	began := time.Now()
 	m, err := s.follow(api, client.Message{ID: sent.ID, State: sent.State}, c.Timeout)
 	if err != nil {
 		return fmt.Errorf("%s was accepted, but not seen to its end: %w", clean(sent.ID), err)
 	}
-	return s.outcome(m)
+	return s.outcome(api, m, c.Timeout-time.Since(began))
 }
 
 // printSent prints a message that was accepted and not waited for.
@@ -112,45 +113,92 @@ func counted(c client.Counts) string {
 	return s
 }
 
-// outcome prints a message and turns its state into an exit code.
-func (s *session) outcome(m client.Message) error {
+// outcome prints a message and turns its state into an exit code. Whether
+// WeCom took what was merged is for the digest to tell: it is followed to its
+// end, for what is left of the time.
+func (s *session) outcome(api *client.Client, m client.Message, timeout time.Duration) error {
 	if s.root.JSON {
 		if err := s.printJSON(m); err != nil {
 			return err
 		}
-	} else {
-		line := clean(m.ID) + " " + clean(m.State)
-		if m.WaitReason != "" {
-			line += " (" + clean(m.WaitReason) + ")"
+	} else if err := s.printOutcome(m); err != nil {
+		return err
+	}
+	ends := map[string]bool{} // of what went out by itself or in digests
+	open, seen := "", map[string]bool{}
+	for todo := []client.Message{m}; len(todo) > 0; {
+		at := todo[0]
+		todo = todo[1:]
+		if at.State != "merged" {
+			ends[at.State] = true
+			if !at.Final() {
+				open = at.ID
+			}
+			continue
 		}
-		if m.MergedInto != "" {
-			line += " into " + clean(m.MergedInto)
-		}
-		if err := s.printf("%s  accepted %s\n", line, counted(m.Recipients)); err != nil {
-			return err
-		}
-		if m.State != "sent" {
-			for _, d := range m.Deliveries {
-				if n := len(d.Attempts); n > 0 {
-					a := d.Attempts[n-1]
-					s.notef("  %s: %s, %s", clean(d.Lane), clean(a.Class), answerText(a))
-					if a.Explain != "" {
-						s.notef("    → %s", clean(a.Explain))
-					}
+		for _, d := range at.Deliveries {
+			if d.State != "merged" {
+				ends[d.State] = true
+				continue
+			}
+			if seen[d.MergedInto] || len(seen) >= followMost {
+				continue
+			}
+			seen[d.MergedInto] = true
+			began := time.Now()
+			next, err := s.follow(api, client.Message{ID: d.MergedInto}, timeout)
+			if err != nil {
+				return fmt.Errorf("%s was merged into %s, which was not seen to its end: %w", clean(m.ID), clean(d.MergedInto), err)
+			}
+			timeout -= time.Since(began)
+			if !s.root.JSON {
+				if err := s.printOutcome(next); err != nil {
+					return err
 				}
 			}
+			todo = append(todo, next)
 		}
 	}
 	switch {
-	case m.State == "sent" || m.State == "merged":
+	case open != "":
+		return exitError{ExitFailure, "it is not final yet; see hongyan messages watch " + open}
+	case len(ends) == 1 && ends["sent"]:
 		return nil
-	case m.State == "partial":
+	case ends["sent"] || ends["partial"]:
 		return exitError{code: ExitPartial}
-	case !m.Final():
-		return exitError{ExitFailure, "it is not final yet; see hongyan messages watch " + m.ID}
 	default:
 		return exitError{code: ExitFailure}
 	}
+}
+
+// followMost is how many digests are followed for one message.
+const followMost = 100
+
+// printOutcome prints how a message has ended, and what WeCom answered.
+func (s *session) printOutcome(m client.Message) error {
+	line := clean(m.ID) + " " + clean(m.State)
+	if m.WaitReason != "" {
+		line += " (" + clean(m.WaitReason) + ")"
+	}
+	if m.MergedInto != "" {
+		line += " into " + clean(m.MergedInto)
+	}
+	if err := s.printf("%s  accepted %s\n", line, counted(m.Recipients)); err != nil {
+		return err
+	}
+	if m.State == "sent" {
+		return nil
+	}
+	for _, d := range m.Deliveries {
+		if n := len(d.Attempts); n > 0 {
+			a := d.Attempts[n-1]
+			s.notef("  %s: %s, %s", clean(d.Lane), clean(a.Class), answerText(a))
+			if a.Explain != "" {
+				s.notef("    → %s", clean(a.Explain))
+			}
+		}
+	}
+	return nil
 }
 
 const (

@@ -29,12 +29,22 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 	if err != nil {
 		return domain.Accepted{}, err
 	}
+	var carried digests
+	if !ro.All {
+		if carried, err = in.digestsOf(ctx, view.Deliveries); err != nil {
+			return domain.Accepted{}, err
+		}
+	}
 	o := submission{SubmitOptions: ro.Submit, resendOf: id, dry: true}
 	o.Source = "resend"
 	var p prepared
 	nobody := domain.Errorf(domain.CodeConflict, `nobody is left to send to: every recipient was reached; use "only":"all" to repeat it for everyone`)
+	if open, ok := carried.open(); ok {
+		nobody = domain.Errorf(domain.CodeConflict, `nobody is left to send to now: the digest %s, which carries it, is still %s; wait until that has ended, or use "only":"all" to repeat it for everyone`,
+			open.id, open.state)
+	}
 	if ro.Latest {
-		to := resendTo(rows, ro.All)
+		to := resendTo(view.Deliveries, rows, carried, ro.All)
 		if to.Empty() {
 			return domain.Accepted{}, nobody
 		}
@@ -46,7 +56,7 @@ func (in *Intake) Resend(ctx context.Context, by domain.Caller, id string, ro do
 		p, err = in.prepare(ctx, by, req, o, true)
 	} else {
 		var lacks []lack
-		if lacks, err = missing(view.Deliveries, rows, ro.All); err == nil {
+		if lacks, err = missing(view.Deliveries, rows, carried, ro.All); err == nil {
 			p, err = in.same(by, view, lacks, o)
 		}
 	}
@@ -77,12 +87,19 @@ func (in *Intake) recipientsOf(ctx context.Context, id string) (rows []domain.Re
 // resendTo names those who get it anew: all, or those whom not everything has
 // reached. What is rendered anew may fall into other pieces, so that a recipient
 // who lacks one piece gets the whole.
-func resendTo(rows []domain.Recipient, everyone bool) (to domain.To) {
+func resendTo(deliveries []domain.DeliveryView, rows []domain.Recipient, carried digests, everyone bool) (to domain.To) {
 	for _, r := range rows {
-		if !everyone && (r.Outcome == domain.OutcomeAccepted || r.Outcome == domain.OutcomeMerged || r.Outcome == domain.OutcomeWaiting) {
-			continue
+		lacks := true
+		switch r.Outcome {
+		case domain.OutcomeAccepted, domain.OutcomeWaiting:
+			lacks = false
+		case domain.OutcomeMerged:
+			lacks = slices.ContainsFunc(deliveries, func(d domain.DeliveryView) bool { return carried.missed(d.Delivery.MergedInto, addressOf(r)) })
+		default:
 		}
-		addTo(&to, r.Kind, r.ID)
+		if everyone || lacks {
+			addTo(&to, r.Kind, r.ID)
+		}
 	}
 	return to
 }
@@ -113,24 +130,15 @@ type lack struct {
 // missing says who lacks which contents: all of what a delivery carried, for
 // everyone, or only what did not arrive. A piece of a split text is a content
 // of its own; recipients who lack the same are together.
-func missing(deliveries []domain.DeliveryView, rows []domain.Recipient, everyone bool) ([]lack, error) {
-	type address struct {
-		kind domain.RecipientKind
-		id   string // in lower case, as WeCom compares
-	}
-	refused := map[address]bool{} // by WeCom, in a call that it took
-	for _, r := range rows {
-		if r.Outcome == domain.OutcomeInvalid || r.Outcome == domain.OutcomeUnlicensed {
-			refused[address{r.Kind, strings.ToLower(r.ID)}] = true
-		}
-	}
+func missing(deliveries []domain.DeliveryView, rows []domain.Recipient, carried digests, everyone bool) ([]lack, error) {
+	refused := refusedIn(rows)
 	var order []address
 	spelled := map[address]string{}
 	lacks := map[address][]*domain.Delivery{}
 	content := map[string]string{} // by delivery
 	for i := range deliveries {
 		d := &deliveries[i].Delivery
-		if !everyone && (d.State == domain.StateSent || d.State == domain.StateMerged) {
+		if !everyone && d.State == domain.StateSent {
 			continue
 		}
 		sum, err := plan.SameContent(d.Lane, d.Body)
@@ -139,8 +147,8 @@ func missing(deliveries []domain.DeliveryView, rows []domain.Recipient, everyone
 		}
 		content[d.ID] = fmt.Sprintf("%d:%x ", d.Handling.Part, sum)
 		for _, r := range plan.Addressed(d.Lane, d.Body).AppendRecipients(nil, "", "") {
-			a := address{r.Kind, strings.ToLower(r.ID)}
-			if !everyone && d.State == domain.StatePartial && !refused[a] {
+			a := addressOf(r)
+			if !everyone && (d.State == domain.StatePartial && !refused[a] || d.State == domain.StateMerged && !carried.missed(d.MergedInto, a)) {
 				continue
 			}
 			if _, known := spelled[a]; !known {
