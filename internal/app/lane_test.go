@@ -259,3 +259,25 @@ func TestDoubtIsSettledBeforeABacklog(t *testing.T) {
 		require.Less(t, doubted.Sub(b.began), 30*time.Second)
 	})
 }
+
+// TestAPausedLaneExpiresOnTime: what expires in a lane that stands still ends
+// then, however much it is.
+func TestAPausedLaneExpiresOnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "plain", domain.Policy{ExpiresIn: "6s"})
+		_, err := n.operator.Pause(t.Context(), "ops", "")
+		require.NoError(t, err)
+		reqs := make([]domain.SendRequest, 6000)
+		for i := range reqs {
+			reqs[i] = request("plain", fmt.Sprint(i), fmt.Sprintf("load-%d", i))
+		}
+		n.submit(t, reqs...)
+		time.Sleep(6 * time.Second)
+		b.drained(3 * time.Second)
+		require.Empty(t, b.outcome().seen)
+	})
+}

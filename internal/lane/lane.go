@@ -16,7 +16,7 @@ const (
 	resultBound = 2048             // answers of WeCom that wait for their commit, per lane
 	doubtAfter  = 15 * time.Second // longer than any commit takes to become known
 	scanEvery   = 20 * time.Millisecond
-	sweepEvery  = time.Second      // how often a paused lane looks for expired deliveries
+	sweepEvery  = time.Second      // how often a paused lane looks for expired deliveries, once it has found none
 	idleCheck   = 30 * time.Second // the net under missed wake-ups
 )
 

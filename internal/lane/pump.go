@@ -212,7 +212,7 @@ func (l *Lane) pick(roused []domain.Delivery) batch {
 	if l.pausedLocked(now) {
 		if now.Sub(l.swept) >= sweepEvery { // not at every arrival
 			l.sweepLocked(now, &b)
-			if len(b.expired) < turnBound {
+			if len(b.expired) == 0 { // else the table may have more of them
 				l.swept = now
 			}
 		}
