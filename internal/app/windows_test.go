@@ -99,6 +99,34 @@ func TestDigestWindowsOutliveTheirOwner(t *testing.T) {
 	}
 }
 
+// TestLimitsRaisedAfterARestart counts what was sent before the limits were
+// lowered, also when a node started under the lower ones.
+func TestLimitsRaisedAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "calm", domain.Policy{})
+		send := func(count int) {
+			for i := range count {
+				n.submit(t, request("calm", fmt.Sprint(time.Now(), i), "load-1"))
+			}
+		}
+		send(25)
+		time.Sleep(time.Second)
+		n.app(t, "ops", func(a *domain.App) { a.Limits = domain.AppLimits{MemberPerMinute: 2, MemberPerHour: 2} })
+		n = b.again(n, "n2")
+		n.submit(t, request("calm", "to another", "load-2"))
+		b.until("the lane is open", 10*time.Second, func() bool { return len(b.texts("load-2")) == 1 })
+		n.app(t, "ops", nil)
+		send(30)
+		b.drained(3 * time.Minute)
+		require.Zero(t, b.outcome().dropped)
+		require.Len(t, b.texts("load-1"), 55)
+	})
+}
+
 // TestDigestIsClosedAfterARestart lets the recovery come when another node has
 // taken over: it goes at once, with what was collected before, and the window
 // is over for the next owner as well.

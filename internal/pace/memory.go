@@ -52,8 +52,9 @@ func (w *Windows) insert(times []int64, at int64) []int64 {
 		times = append(times[:0], times[old:]...)
 	}
 	times = put(times, at)
-	// Only as many as a limit allows can be the deciding entry of its window.
-	// Twice as many are kept, for some may be taken back.
+	// Only as many as a limit allows, now or when it is raised, can be the
+	// deciding entry of its window. Twice as many are kept, for some may be taken
+	// back.
 	if over := len(times) - 2*w.most; over > 0 {
 		times = append(times[:0], times[over:]...)
 	}

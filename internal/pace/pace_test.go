@@ -48,6 +48,27 @@ func TestRestoreSkipsOldAndTakesAnyOrder(t *testing.T) {
 	require.Equal(t, start.Add(30*time.Second), w.NextOne(start, "a", 0))
 }
 
+// What was counted under lower limits, or restored under them, counts in full
+// when they are raised.
+func TestRaisedLimitsCountWhatWas(t *testing.T) {
+	low := pace.Config{Limits: pace.MemberLimits(2, 2)}
+	recorded, restored := pace.New(pace.Config{}), pace.New(low)
+	for i := range 25 {
+		at := start.Add(time.Duration(i) * time.Second)
+		recorded.Record(at, []string{"a"})
+		restored.Restore(start.Add(30*time.Second), []pace.Record{{User: "a", At: at}})
+	}
+	recorded.SetLimits(low.Limits)
+	for _, w := range []*pace.Windows{recorded, restored} {
+		now := start.Add(30 * time.Second)
+		require.Zero(t, w.Free(now, "a"))
+		w.Record(now, []string{"a"})
+		w.SetLimits(pace.MemberLimits(0, 0))
+		require.Equal(t, 30-26, w.Free(now, "a"))
+		require.Equal(t, []int{26, 26}, w.Used(now, "a"))
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	w := pace.New(pace.Config{Members: 1000})
 	for range 25 {
@@ -67,6 +88,11 @@ func TestMemoryIsBounded(t *testing.T) {
 		w.Record(start.Add(2*time.Hour), []string{fmt.Sprint("v", i)})
 	}
 	require.Less(t, w.Members(), 11_000, "idle members go")
+
+	for range 30_000 {
+		w.Record(start.Add(2*time.Hour), []string{"flooded"})
+	}
+	require.Equal(t, []int{20_000, 20_000}, w.Used(start.Add(2*time.Hour), "flooded"))
 }
 
 func TestBusiest(t *testing.T) {

@@ -16,7 +16,7 @@ type Windows struct {
 	limits  []limit
 	margin  int64 // microseconds
 	keep    int64 // microseconds after which an entry is forgotten
-	most    int   // the largest count of a limit
+	most    int   // how many entries of a member can decide anything
 	max     int
 	members map[string]*member
 	all     []int64            // times of messages that count for everybody
@@ -37,10 +37,15 @@ func New(cfg Config) *Windows {
 	return w
 }
 
-// SetLimits changes what is allowed. What was counted stays; a limit that is
-// raised or widened counts only what was remembered under the old ones.
+// leastMost is how many entries count of each member, whatever the limits are
+// now: they may be raised, and none of WeCom's is higher.
+const leastMost = ChatMemberPerDay
+
+// SetLimits changes what is allowed. What was counted stays. A limit that is
+// widened, or raised above all of WeCom's, counts only what was remembered under
+// the old ones.
 func (w *Windows) SetLimits(limits []Limit) {
-	w.limits, w.keep, w.most = nil, 0, 0
+	w.limits, w.keep, w.most = nil, 0, leastMost
 	for _, l := range limits {
 		if l.Count <= 0 || l.Window <= 0 {
 			continue
