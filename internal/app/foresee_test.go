@@ -52,8 +52,18 @@ func TestDryRunForesees(t *testing.T) {
 	reason, until = w.wouldWait(text("two", "", "load-1"))
 	require.Equal(t, "member_rate", reason)
 	require.WithinDuration(t, began.Add(61*time.Second), until, 2*time.Second)
-	reason, _ = w.wouldWait(text("two", "", "load-1", "load-2"))
-	require.Empty(t, reason, "one of them has a place")
+	// One of two has a place: it gets the message now, the other later.
+	both := text("two", "", "load-1", "load-2")
+	both["dry_run"] = true
+	parts := w.must("POST", "/v1/messages", both).body["deliveries"].([]any)
+	require.Len(t, parts, 2)
+	now, then := parts[0].(obj), parts[1].(obj)
+	require.Nil(t, now["would_wait"])
+	require.Contains(t, now["body"], `"touser":"load-2"`)
+	require.Contains(t, then["body"], `"touser":"load-1"`)
+	require.Equal(t, []any{1.0, 1.0}, []any{now["recipients"], then["recipients"]})
+	require.Equal(t, "member_rate", then["would_wait"].(obj)["reason"])
+	require.Equal(t, until.Format(time.RFC3339Nano), then["would_wait"].(obj)["until"])
 
 	at := text("later", "", "load-2")
 	at["send_at"] = time.Now().Add(time.Hour).Format(time.RFC3339)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -57,12 +58,21 @@ type lanes struct {
 	operator *dispatch.Operator
 }
 
-// Foresee says what a delivery would wait for.
-func (l lanes) Foresee(d *domain.Delivery) (domain.WaitReason, time.Time, bool) {
-	if reason, until, waits := l.Engine.Foresee(d); waits {
-		return reason, until, true
+// Foresee says what a delivery would wait for, and whether it would be divided.
+func (l lanes) Foresee(d *domain.Delivery) []domain.Foreseen {
+	parts := l.Engine.Foresee(d)
+	if !slices.ContainsFunc(parts, func(f domain.Foreseen) bool { return f.Wait == nil }) {
+		return parts
 	}
-	return l.operator.Waits(d.Lane)
+	reason, until, waits := l.operator.Waits(d.Lane)
+	if !waits {
+		return parts
+	}
+	wait := &domain.WouldWait{Reason: reason}
+	if !until.IsZero() {
+		wait.Until = &until
+	}
+	return []domain.Foreseen{{Delivery: d, Wait: wait}}
 }
 
 // sceneAdmin is the catalogue with the preview, which needs the planner.

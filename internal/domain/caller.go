@@ -158,6 +158,13 @@ type WouldWait struct {
 	Until  *time.Time `json:"until"` // nil: until a person acts
 }
 
+// Foreseen is a delivery that was not accepted yet, or the part of it for some
+// of its members, and what it would wait for.
+type Foreseen struct {
+	Delivery *Delivery
+	Wait     *WouldWait // nil: it would go at once
+}
+
 // LaneStatus is a lane as an operator sees it: the rows and the memory of the
 // node that owns it.
 type LaneStatus struct {

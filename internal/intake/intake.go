@@ -31,8 +31,9 @@ type Lanes interface {
 	Offer(ctx context.Context, ds []domain.Delivery)
 	Forget(lane string, ids ...string)
 	// Foresee says what a delivery would wait for if it came in now, and until
-	// when as far as is known (zero: until a person acts).
-	Foresee(d *domain.Delivery) (reason domain.WaitReason, until time.Time, waits bool)
+	// when as far as is known. It is two when members without budget would be
+	// taken out of it.
+	Foresee(d *domain.Delivery) []domain.Foreseen
 }
 
 // Apps gives the live apps.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,8 +55,8 @@ func (parked) Release(*domain.Delivery, bool)           {}
 func (parked) Begin(*domain.Delivery)                   {}
 func (parked) Offer(context.Context, []domain.Delivery) {}
 func (parked) Forget(string, ...string)                 {}
-func (parked) Foresee(*domain.Delivery) (domain.WaitReason, time.Time, bool) {
-	return "", time.Time{}, false
+func (parked) Foresee(d *domain.Delivery) []domain.Foreseen {
+	return []domain.Foreseen{{Delivery: d}}
 }
 
 // offline is a network without a way out.

@@ -212,22 +212,22 @@ func (in *Intake) Preview(ctx context.Context, by domain.Caller, s domain.Scene,
 }
 
 func (in *Intake) show(p prepared) domain.DryRun {
-	out := domain.DryRun{Deliveries: make([]domain.DryDelivery, len(p.deliveries)), Warnings: p.warnings}
+	out := domain.DryRun{Deliveries: make([]domain.DryDelivery, 0, len(p.deliveries)), Warnings: p.warnings}
 	for i := range p.deliveries {
 		d := &p.deliveries[i]
-		v := domain.DryDelivery{Lane: d.Lane, Body: string(d.Body), Bytes: len(d.Body), Recipients: d.Recipients}
-		reason, until, waits := d.WaitReason, d.DueAt, d.DueAt.After(time.Now())
-		if !waits {
-			reason, until, waits = in.cfg.Lanes.Foresee(d)
+		parts := []domain.Foreseen{{Delivery: d, Wait: &domain.WouldWait{Reason: d.WaitReason, Until: &d.DueAt}}}
+		if !d.DueAt.After(time.Now()) {
+			parts = in.cfg.Lanes.Foresee(d)
 		}
-		if waits {
-			v.WouldWait = &domain.WouldWait{Reason: reason}
-			if !until.IsZero() {
-				until = until.UTC().Truncate(time.Microsecond) // as the store keeps it
-				v.WouldWait.Until = &until
+		for _, f := range parts {
+			if f.Wait != nil && f.Wait.Until != nil {
+				until := f.Wait.Until.UTC().Truncate(time.Microsecond) // as the store keeps it
+				f.Wait.Until = &until
 			}
+			out.Deliveries = append(out.Deliveries, domain.DryDelivery{
+				Lane: f.Delivery.Lane, Body: string(f.Delivery.Body), Bytes: len(f.Delivery.Body), Recipients: f.Delivery.Recipients, WouldWait: f.Wait,
+			})
 		}
-		out.Deliveries[i] = v
 	}
 	return out
 }

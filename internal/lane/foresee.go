@@ -8,54 +8,86 @@ import (
 )
 
 // Foresee tells what a delivery would wait for if it came in now, and until
-// when as far as anybody knows (zero: until a person acts); false when it would
-// go at once. It changes nothing. Of a lane that another node owns it knows
-// only what the delivery itself says.
-func (e *Engine) Foresee(d *domain.Delivery) (reason domain.WaitReason, until time.Time, waits bool) {
+// when as far as anybody knows. Where some of its members have budget and
+// others not, these are taken out of it, and so there are two. It changes
+// nothing. Of a lane that another node owns it knows only what the delivery
+// itself says.
+func (e *Engine) Foresee(d *domain.Delivery) []domain.Foreseen {
 	now := time.Now()
-	reason, until, waits = e.foresee(d, now)
-	if waits && until.IsZero() {
-		return reason, until, waits
+	p := e.prospect(d, now)
+	whole := quieted(d, now, p.reason, p.until, p.waits)
+	if whole.Wait != nil || p.apart.IsZero() {
+		return []domain.Foreseen{whole}
 	}
-	at := now
-	if waits {
-		at = until
-	}
-	var q pace.Quiets // only this once
-	if end, quiet, _ := q.End(d.Handling.Quiet, at); quiet {
-		return domain.WaitQuietHours, end, true
-	}
-	return reason, until, waits
+	return []domain.Foreseen{{Delivery: &p.split.First}, quieted(&p.split.Rest, now, p.split.Rest.WaitReason, p.apart, true)}
 }
 
-func (e *Engine) foresee(d *domain.Delivery, now time.Time) (reason domain.WaitReason, until time.Time, waits bool) {
-	later := func(r domain.WaitReason, t time.Time) {
-		if t.After(now) && (!waits || t.After(until)) {
-			reason, until, waits = r, t, true
+// quieted adds the quiet hours that d would come into.
+func quieted(d *domain.Delivery, now time.Time, reason domain.WaitReason, until time.Time, waits bool) domain.Foreseen {
+	out := domain.Foreseen{Delivery: d}
+	if waits {
+		out.Wait = &domain.WouldWait{Reason: reason}
+		if until.IsZero() {
+			return out
 		}
+		now, out.Wait.Until = until, &until
 	}
+	var q pace.Quiets // only this once
+	if end, quiet, _ := q.End(d.Handling.Quiet, now); quiet {
+		out.Wait = &domain.WouldWait{Reason: domain.WaitQuietHours, Until: &end}
+	}
+	return out
+}
+
+// prospect is what would become of a delivery without its quiet hours.
+type prospect struct {
+	reason domain.WaitReason // for which all of it waits…
+	until  time.Time         // …zero: until a person acts
+	waits  bool
+	split  domain.Split // otherwise, what it would be divided into…
+	apart  time.Time    // …the rest waiting until then; zero: it goes as it is
+}
+
+func (p *prospect) later(r domain.WaitReason, t, now time.Time) {
+	if t.After(now) && (!p.waits || t.After(p.until)) {
+		p.reason, p.until, p.waits = r, t, true
+	}
+}
+
+func (e *Engine) prospect(d *domain.Delivery, now time.Time) (p prospect) {
 	if end, peak := peakEnd(d, now); peak {
-		later(domain.WaitScheduled, end)
+		p.later(domain.WaitScheduled, end, now)
 	}
 	l := e.have(d.Lane)
 	if l == nil {
 		if mayMerge(d) && d.Handling.Wait && !d.Handling.Closes {
-			later(domain.WaitDigest, now.Add(time.Duration(d.Handling.Window)*time.Second))
+			p.later(domain.WaitDigest, now.Add(time.Duration(d.Handling.Window)*time.Second), now)
 		}
-		return reason, until, waits
+		return p
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pausedLocked(now) {
 		if l.pause.Until.IsZero() {
-			return l.pause.Reason, time.Time{}, true
+			return prospect{reason: l.pause.Reason, waits: true}
 		}
-		later(l.pause.Reason, l.pause.Until)
+		p.later(l.pause.Reason, l.pause.Until, now)
 	}
 	r, t := l.digests.foresee(d, now)
-	later(r, t)
-	later(l.rate, l.soonestLocked(d, now))
-	return reason, until, waits
+	p.later(r, t, now)
+	members := l.e.sender.Members(d)
+	short, first, last := l.shortLocked(d, members, now)
+	if len(short) == len(members) {
+		p.later(l.rate, first, now)
+	} else if len(short) > 0 {
+		var ok bool
+		if p.split, ok = l.e.sender.Divide(d, short); ok {
+			p.split.Rest.WaitReason, p.apart = l.rate, first
+		} else { // one call, for the last of them
+			p.later(l.rate, last, now)
+		}
+	}
+	return p
 }
 
 // foresee says until when d would be collected; zero: it would not.
@@ -77,17 +109,21 @@ func (g *digests) foresee(d *domain.Delivery, now time.Time) (domain.WaitReason,
 	}
 }
 
-// soonestLocked says when the first of d's members may be sent to.
-func (l *Lane) soonestLocked(d *domain.Delivery, now time.Time) time.Time {
-	var first time.Time
-	for _, m := range l.e.sender.Members(d) {
+// shortLocked names the members who have no budget left after those who wait
+// already, and when the first and the last of them have again.
+func (l *Lane) shortLocked(d *domain.Delivery, members []string, now time.Time) (short []string, first, last time.Time) {
+	for _, m := range members {
 		at := l.e.sender.Next(l.key, m, now, l.room.Ahead(m, ticket(d)))
+		if !at.After(now) {
+			continue
+		}
+		short = append(short, m)
 		if first.IsZero() || at.Before(first) {
 			first = at
 		}
-		if !first.After(now) {
-			break
+		if at.After(last) {
+			last = at
 		}
 	}
-	return first
+	return short, first, last
 }

@@ -31,8 +31,8 @@ func (elsewhere) Release(*domain.Delivery, bool)           {}
 func (elsewhere) Begin(*domain.Delivery)                   {}
 func (elsewhere) Offer(context.Context, []domain.Delivery) {}
 func (elsewhere) Forget(string, ...string)                 {}
-func (elsewhere) Foresee(*domain.Delivery) (domain.WaitReason, time.Time, bool) {
-	return "", time.Time{}, false
+func (elsewhere) Foresee(d *domain.Delivery) []domain.Foreseen {
+	return []domain.Foreseen{{Delivery: d}}
 }
 
 // node is a gateway without its edge and its sending.
