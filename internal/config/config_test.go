@@ -84,7 +84,7 @@ func TestOneDocument(t *testing.T) {
 		"listen: 127.0.0.1:1\n---\n# x\n": "",
 		"listen: 127.0.0.1:1\n---\nlog_level: debug\n":      file + ":3: a second document begins here",
 		"listen: 127.0.0.1:1\n---\n---\nlog_level: debug\n": file + ":4: a second document begins here",
-		"listen: 127.0.0.1:1\n---\nlog_level: [\n":          file + ": line ",
+		"listen: 127.0.0.1:1\n---\nlog_level: [\n":          file + ":3: ",
 	} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		_, err := config.Load(config.Sources{File: file})
@@ -202,4 +202,20 @@ func FuzzFile(f *testing.F) {
 		path := write(t, "c.yaml", text)
 		_, _ = config.Load(config.Sources{File: path})
 	})
+}
+
+func TestBrokenYAMLNamesItsLine(t *testing.T) {
+	for text, line := range map[string]string{
+		"listen: a: b\n":                      ":1: mapping values",
+		"listen: 127.0.0.1:1\nnode: a: b\n":   ":2: mapping values",
+		"listen: @x\n":                        ":1: found character",
+		"\nlisten: 127.0.0.1:1\nnode: \x01\n": ":3: control characters",
+		"\nnode: \xff\n":                      ":2: invalid",
+		"\n\nnode: *x\n":                      ":3: unknown anchor",
+		"node: a\n---\nb: : :\n":              ":3: mapping values",
+	} {
+		file := write(t, "c.yaml", text)
+		_, err := config.Load(config.Sources{File: file})
+		require.ErrorContains(t, err, file+line, "%q", text)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -162,7 +163,7 @@ func readFile(path string, settings []Setting) (map[string]candidate, error) {
 	var doc yaml.Node
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return out, &Error{Where: path, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+		return out, badYAML(path, text, err)
 	}
 	for {
 		var more yaml.Node
@@ -171,7 +172,7 @@ func readFile(path string, settings []Setting) (map[string]candidate, error) {
 			break
 		}
 		if err != nil {
-			return out, &Error{Where: path, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+			return out, badYAML(path, text, err)
 		}
 		if len(more.Content) > 0 && more.Content[0].Tag != "!!null" { // nothing is lost behind a last ---
 			return out, &Error{Where: at(path, more.Content[0]), Msg: "a second document begins here; all settings belong into one"}
@@ -239,6 +240,29 @@ func scalar(key string, n *yaml.Node) (string, error) {
 	default:
 		return "", errors.New("must be a single value")
 	}
+}
+
+// badYAML says where a text stops being YAML. The library names no line when it
+// is the first, nor for what is wrong with a character or an alias.
+func badYAML(path, text string, err error) *Error {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(msg, "line "); ok {
+		if line, problem, ok := strings.Cut(rest, ": "); ok {
+			return &Error{Where: path + ":" + line, Msg: problem}
+		}
+	}
+	before := 0
+	if _, name, ok := strings.Cut(msg, "unknown anchor '"); ok {
+		before = strings.Index(text, "*"+strings.TrimSuffix(name, "' referenced"))
+	} else {
+		for i, r := range text {
+			if r == utf8.RuneError || r < ' ' && !strings.ContainsRune("\t\n\r", r) {
+				before = i
+				break
+			}
+		}
+	}
+	return &Error{Where: fmt.Sprintf("%s:%d", path, 1+strings.Count(text[:max(before, 0)], "\n")), Msg: msg}
 }
 
 func at(path string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", path, n.Line) }

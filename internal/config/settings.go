@@ -157,7 +157,7 @@ func Settings() []Setting {
 var (
 	importedKey = regexp.MustCompile(`^hy_[A-Za-z0-9._~-]{32,}$`)
 	nodeName    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	ringID      = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}$`)
+	ringID      = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
 func notEmpty(dst *string, s string) error {
@@ -231,32 +231,44 @@ func prefixes(dst *[]netip.Prefix, s string) error {
 	return nil
 }
 
-// checkMasterKey checks the form only: one key, or a ring of lines id:base64.
+// checkMasterKey checks the form as internal/seal reads it, which must not find
+// at the start what was called good here: one key, or a ring of lines id:base64.
 func checkMasterKey(s string) error {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	for _, line := range lines {
+	const most = 64
+	seen := map[string]bool{}
+	for line := range strings.Lines(s) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		id, b64, isRing := strings.Cut(line, ":")
-		if !isRing {
-			if len(lines) > 1 {
-				return errors.New("every line of a ring must be id:base64")
-			}
-			b64 = line
-		} else if !ringID.MatchString(id) {
-			return errors.New("a ring id must be 1 to 32 characters of A-Z a-z 0-9 . - _")
+		switch {
+		case !isRing && len(seen) > 0:
+			return errors.New("every line of a ring must be id:base64")
+		case !isRing:
+			id, b64 = "k1", line
+		case !ringID.MatchString(id):
+			return errors.New("a ring id must be 1 to 64 letters, digits, hyphens and underscores")
+		}
+		if seen[id] {
+			return errors.New("two keys of the ring have the same id")
+		}
+		if seen[id] = true; len(seen) > most {
+			return fmt.Errorf("the ring has more than %d keys", most)
 		}
 		if !decodes32(strings.TrimSpace(b64)) {
 			return errors.New("must be 32 bytes in base64 (make one with: openssl rand -base64 32)")
 		}
 	}
+	if len(seen) == 0 {
+		return errors.New("holds no key")
+	}
 	return nil
 }
 
 func decodes32(s string) bool {
-	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+	s = strings.TrimRight(s, "=")
+	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		if b, err := enc.DecodeString(s); err == nil && len(b) == 32 {
 			return true
 		}

@@ -30,7 +30,7 @@ func fieldDocs() map[string]map[string]said {
 	for name, s := range sendPolicy {
 		policy[name] = s
 	}
-	sendPolicy["digest_key"] = said{doc: "Beats the key of the scene's digest policy"}
+	sendPolicy["digest_key"] = said{doc: "Beats the key of the scene's digest policy; at most 255 bytes"}
 	sendPolicy["send_at"] = said{doc: "RFC 3339 with a zone, at most a year ahead"}
 	return map[string]map[string]said{
 		"Policy":      policy,

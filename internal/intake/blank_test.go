@@ -2,6 +2,7 @@ package intake_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,5 +36,22 @@ func TestEmptyTexts(t *testing.T) {
 		raw, err := json.Marshal(req)
 		require.NoError(t, err)
 		require.JSONEq(t, c.request, string(raw), "kept as it was written")
+	}
+}
+
+// What a caller names its messages by has a bound.
+func TestReferenceAndDigestKeyAreBounded(t *testing.T) {
+	in, _ := newIntake(t)
+	for text, want := range map[string]string{strings.Repeat("鸿", 85): "", strings.Repeat("鸿", 85) + "x": " max_bytes"} {
+		for _, name := range []string{"reference", "digest_key"} {
+			var req domain.SendRequest
+			require.NoError(t, json.Unmarshal([]byte(`{"app":"ops","type":0,"content":{"content":"x"},"to":{"users":["a"]},"`+name+`":"`+text+`"}`), &req))
+			_, err := in.DryRun(t.Context(), anybody, req)
+			if want == "" {
+				require.NoError(t, err)
+			} else {
+				require.Equal(t, []string{"/" + name + want}, wrong(t, err))
+			}
+		}
 	}
 }

@@ -35,7 +35,7 @@ const (
 	maxTTL           = 30 * 24 * time.Hour
 	maxAhead         = 366 * 24 * time.Hour
 	defaultDupWindow = 30 * time.Minute
-	maxReference     = 255
+	maxReference     = 255 // bytes, as of a digest_key
 )
 
 func field(pointer, code, message, fix string) domain.FieldError {
@@ -53,11 +53,13 @@ func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendR
 	if err != nil {
 		return draft{}, err
 	}
-	if len(req.Reference) > maxReference {
-		return draft{}, domain.Invalid(domain.FieldError{
-			Pointer: "/reference", Code: "max_bytes", Args: []any{maxReference, len(req.Reference)},
-			Message: "is longer than 255 bytes", Fix: "shorten it",
-		})
+	for _, f := range []struct{ pointer, text string }{{"/reference", req.Reference}, {"/digest_key", req.DigestKey}} {
+		if len(f.text) > maxReference {
+			return draft{}, domain.Invalid(domain.FieldError{
+				Pointer: f.pointer, Code: "max_bytes", Args: []any{maxReference, len(f.text)},
+				Message: "is longer than 255 bytes", Fix: "shorten it",
+			})
+		}
 	}
 	prio, ok := domain.ParsePriority(given(req.Priority, d.policy.Priority))
 	if !ok || blank(req.Priority) {

@@ -50,7 +50,7 @@ func (l *Live) Merging(ctx context.Context) (key string, closes bool, err error)
 		return "", false, err
 	}
 	if len(m.Key) > maxKey {
-		m.Key = m.Key[:maxKey] // only compared, never shown
+		m.Key = strings.ToValidUTF8(m.Key[:maxKey], "") // what begins alike is merged
 	}
 	return m.Key, strings.TrimSpace(m.Closes) == "true", nil
 }
