@@ -47,7 +47,7 @@ func collections() []collection {
 	return []collection{
 		{"App", "apps", [][]string{{"secret"}, {"callback", "token"}, {"callback", "aes_key"}}, []string{"proxy"}},
 		{"Audience", "audiences", nil, nil},
-		{"Robot", "robots", [][]string{{"webhook_key"}}, nil},
+		{"Robot", "robots", [][]string{{"webhook_key"}}, []string{"proxy"}},
 		{"Scene", "scenes", nil, nil},
 		{"Schedule", "schedules", nil, nil},
 		{"Inlet", "inlets", nil, nil},

@@ -136,7 +136,7 @@ func laneTable(s *session, lanes []laneView, now time.Time) error {
 		}
 		rows[i] = []string{
 			l.Lane, l.state(now), strconv.FormatInt(l.Depth, 10), oldest, firstOf(l.waits(), "-"),
-			firstOf(l.used("app_day", "day"), "-"), firstOf(l.used("member_minute", "minute"), "-"), firstOf(l.Owner, "-"),
+			firstOf(l.used("app_day", "day"), "-"), firstOf(l.used("member_minute", "robot_minute", "chat_member_minute"), "-"), firstOf(l.Owner, "-"),
 		}
 	}
 	return s.table([]string{"LANE", "STATE", "OPEN", "OLDEST", "WAITS FOR", "DAY", "BUSIEST MINUTE", "OWNER"}, rows)
@@ -165,7 +165,7 @@ func (c *lanesCmd) detail(s *session, l *laneView) error {
 		owner += ", said so " + span(now.Sub(at)) + " ago"
 	}
 	busiest := strings.Join(slices.DeleteFunc([]string{
-		per(l.used("member_minute", "minute"), "a minute"), per(l.used("member_hour"), "an hour"),
+		per(l.used("member_minute", "robot_minute", "chat_member_minute"), "a minute"), per(l.used("member_hour"), "an hour"), per(l.used("chat_member_day"), "a day"),
 	}, func(s string) bool { return s == "" }), ", ")
 	rows := [][2]string{
 		{"lane", l.Lane},

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lanesAnswer is what a gateway says of two lanes.
+// lanesAnswer is what a gateway says of three lanes.
 func lanesAnswer(now time.Time) string {
 	at := func(d time.Duration) string { return now.Add(d).UTC().Format(time.RFC3339Nano) }
 	return fmt.Sprintf(`{"items":[
@@ -23,7 +23,9 @@ func lanesAnswer(now time.Time) string {
 		{"lane":"app:ops","depth":70,"sending":2,"in_flight":2,"concurrency":16,"oldest_at":null,"next_due_at":%q,
 		 "waiting":{"member_rate":57,"digest_window":11},"used":[{"name":"member_minute","used":30,"limit":30},{"name":"member_hour","used":450,"limit":1000},
 		 {"name":"app_day","used":1600,"limit":2000}],"paused_until":null,"pause_reason":null,"cause":null,"owner":"n1","fence":1,"parked":57,
-		 "hot":[{"id":"zhangsan","minute":30,"hour":450,"waiting":57,"next_at":%q},{"id":"li\u001bsi","minute":3,"hour":4,"waiting":0}],"reported_at":%q}
+		 "hot":[{"id":"zhangsan","minute":30,"hour":450,"waiting":57,"next_at":%q},{"id":"li\u001bsi","minute":3,"hour":4,"waiting":0}],"reported_at":%q},
+		{"lane":"robot:room","depth":0,"sending":0,"in_flight":0,"concurrency":1,"oldest_at":null,"next_due_at":null,"waiting":{},
+		 "used":[{"name":"robot_minute","used":3,"limit":20}],"paused_until":null,"pause_reason":null,"cause":null,"owner":"n1","fence":1,"parked":0,"hot":[],"reported_at":null}
 	],"next_cursor":null}`, at(-3*time.Hour), at(40*time.Second), at(-2*time.Second), at(14*time.Second), at(14*time.Second), at(0))
 }
 
@@ -41,7 +43,8 @@ func TestLanes(t *testing.T) {
 		return got.out
 	}
 	lines := strings.Split(lanes(), "\n")
-	require.Len(t, lines, 4)
+	require.Len(t, lines, 5)
+	require.Regexp(t, `^robot:room +runs +0 +- +- +- +3/20 +n1$`, lines[3])
 	require.Regexp(t, `^LANE +STATE +OPEN +OLDEST +WAITS FOR +DAY +BUSIEST MINUTE +OWNER$`, lines[0])
 	require.Regexp(t, `^app:erp +app_blocked untrusted_ip until \d\d:\d\d:\d\d \(in \d+s\) +3 +3h +- +- +- +n2$`, lines[1])
 	require.Regexp(t, `^app:ops +runs +70 +- +digest_window 11, member_rate 57 +1600/2000 +30/30 +n1$`, lines[2])
@@ -59,7 +62,7 @@ func TestLanes(t *testing.T) {
 
 	var all struct{ Items []json.RawMessage }
 	require.NoError(t, json.Unmarshal([]byte(lanes("--json")), &all))
-	require.Len(t, all.Items, 2, "the gateway's answer as it is")
+	require.Len(t, all.Items, 3, "the gateway's answer as it is")
 	var one struct{ Parked int }
 	require.NoError(t, json.Unmarshal([]byte(lanes("ops", "--json")), &one))
 	require.Equal(t, 57, one.Parked)

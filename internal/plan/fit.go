@@ -165,7 +165,7 @@ func violations(kind wecom.Kind, to targets, r *rewriter, obj map[string]any) (o
 		add(wecom.ValidateObject(kind, obj))
 	}
 	switch _, id := obj["media_id"]; {
-	case !to.robot:
+	case !to.robot, !slices.Contains(wecom.RobotKinds(), kind): // see checkEnvelope
 	case kind == wecom.KindImage && r.at["/media_id"]: // it gets the file: see forRobot
 	case kind == wecom.KindImage && id:
 		add([]wecom.Violation{{Pointer: "/media_id", Code: "unsupported", Msg: "cannot be sent to a robot, which takes the picture itself", Fix: `give the file: {"media":{"url":…}}, base64 or upload`}})

@@ -137,7 +137,7 @@ func TestRefusedForRobotsAndChats(t *testing.T) {
 			in := input(tc.kind, tc.content)
 			tc.edit(&in)
 			_, err := planner(nil).Plan(t.Context(), in)
-			require.Contains(t, fields(t, err), tc.want)
+			require.Equal(t, []string{tc.want}, fields(t, err), "each fault is told once")
 		})
 	}
 }
