@@ -69,8 +69,8 @@ func New(cfg Config) *Composer {
 }
 
 // Digest composes one message with one delivery out of items, which share lane,
-// scene and receivers. It is as urgent as the most urgent of them and expires
-// with the last.
+// scene and receivers. It is as urgent as the most urgent of them, is repeated
+// as little as any of them may be, and expires with the last.
 func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain.Submission, error) {
 	if said, _ := unpacked(items); len(said) == 0 {
 		return domain.Submission{}, errors.New("compose a digest: nothing to merge")
@@ -97,12 +97,16 @@ func (c *Composer) Digest(ctx context.Context, items []domain.Mergeable) (domain
 	}
 	d := domain.Delivery{
 		ID: c.cfg.IDs.New(domain.PrefixDelivery), MessageID: m.ID, Lane: first.Lane, State: domain.StateQueued, DueAt: now, Since: now,
-		Priority: first.Priority, Scene: first.Scene, DupInterval: -1, DupWindow: first.DupWindow, OnUncertain: first.OnUncertain,
+		Priority: first.Priority, Scene: first.Scene, DupInterval: -1, DupWindow: first.DupWindow, OnUncertain: "retry",
 		Digest: domain.DigestMark + first.Digest, Handling: domain.Handling{Window: first.Handling.Window, Quiet: quiet(items)},
 	}
 	for i := range items {
 		it := &items[i].Delivery
 		d.Priority = min(d.Priority, it.Priority)
+		d.DupWindow = min(d.DupWindow, it.DupWindow)
+		if it.OnUncertain == "hold" || it.OnUncertain == "drop" && d.OnUncertain != "hold" {
+			d.OnUncertain = it.OnUncertain // no copy too many of any; one that is held can still be sent
+		}
 		if it.ExpiresAt.After(d.ExpiresAt) {
 			d.ExpiresAt = it.ExpiresAt
 		}

@@ -91,6 +91,28 @@ func TestListsWhatItCarries(t *testing.T) {
 	require.Len(t, sub.Recipients, 2)
 }
 
+// TestADigestIsRepeatedAsLittleAsAnyInIt: whoever must not get a message twice
+// must not get it twice in a digest.
+func TestADigestIsRepeatedAsLittleAsAnyInIt(t *testing.T) {
+	for _, c := range []struct {
+		said []string
+		want string
+	}{
+		{[]string{"", "retry"}, "retry"},
+		{[]string{"retry", "drop", ""}, "drop"},
+		{[]string{"drop", "hold"}, "hold"},
+		{[]string{"hold", "drop", "retry"}, "hold"},
+	} {
+		items := waiting(len(c.said), func(i int) string { return fmt.Sprint(i) })
+		for i, said := range c.said {
+			items[i].Delivery.OnUncertain, items[i].Delivery.DupWindow = said, 1800-600*(i%2)
+		}
+		sub, _ := compose(t, composer(domain.Scene{}), items)
+		require.Equal(t, c.want, sub.Deliveries[0].OnUncertain, c.said)
+		require.Equal(t, 1200, sub.Deliveries[0].DupWindow)
+	}
+}
+
 func TestALongListSaysHowMuchIsLeftOut(t *testing.T) {
 	for _, n := range []int{9, 10, 100, 1000} {
 		_, content := compose(t, composer(domain.Scene{}), waiting(n, func(i int) string { return fmt.Sprint(i, strings.Repeat("满", 300)) }))
