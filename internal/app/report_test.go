@@ -106,3 +106,51 @@ func used(t *testing.T, n *node) int64 {
 	t.Fatal("it knows of no quota")
 	return 0
 }
+
+// TestLanesSayWhenTheyGoOn: a lane that stands still says so, also when nobody
+// owns it, and that nothing of it is due before it goes on.
+func TestLanesSayWhenTheyGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		first := b.start("n1")
+		first.app(t, "ops", nil)
+		first.scene(t, "plain", domain.Policy{})
+		first.submit(t, request("plain", "warm", "load-0"))
+		b.drained(time.Second)
+		second := b.start("n2")
+		require.NoError(t, second.catalog.Refresh(t.Context()))
+		lane := func(n *node) domain.LaneStatus {
+			lanes, err := n.operator.Lanes(t.Context())
+			require.NoError(t, err)
+			require.Len(t, lanes, 1)
+			return lanes[0]
+		}
+		for errcode, reason := range map[int]domain.WaitReason{45009: domain.WaitWeComLimit, 60020: domain.WaitAppBlocked} {
+			require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: errcode}))
+			first.submit(t, request("plain", "a", "load-0"), request("plain", "b", "load-1"))
+			time.Sleep(11 * time.Second) // the other node has heard of it
+			for _, n := range []*node{first, second} {
+				l := lane(n)
+				require.Equal(t, reason, l.PauseReason, n.name)
+				require.True(t, l.PausedUntil.After(time.Now()), n.name)
+				require.False(t, l.NextDueAt.Before(l.PausedUntil), "%s: due at %s, paused until %s", n.name, l.NextDueAt, l.PausedUntil)
+				require.EqualValues(t, 2, l.WaitReasons[reason], n.name)
+			}
+			require.NoError(t, b.wecom.SetFaults())
+			_, err := second.operator.Resume(t.Context(), "ops", "")
+			require.NoError(t, err)
+			b.drained(time.Minute)
+			require.Empty(t, lane(second).PauseReason)
+		}
+		b.kill(first)
+		time.Sleep(time.Minute) // its lease is over
+		require.Empty(t, lane(second).Owner)
+		_, err := second.operator.Pause(t.Context(), "ops", "")
+		require.NoError(t, err)
+		require.Equal(t, domain.WaitAppPaused, lane(second).PauseReason)
+		second.submit(t, request("plain", "c", "load-0"))
+		require.Equal(t, domain.WaitAppPaused, lane(second).PauseReason)
+		require.Zero(t, lane(second).NextDueAt, "until a person resumes it")
+	})
+}

@@ -134,17 +134,13 @@ func (o *Operator) Sync(ctx context.Context) {
 
 // report tells what is known of a lane: at once when it is ours, else what its
 // owner last said.
-func (o *Operator) report(key string) (domain.LaneReport, bool) {
+func (o *Operator) report(key string) domain.LaneReport {
 	if r, ok := o.engine.Report(key); ok {
-		return r, true
+		return r
 	}
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	r, ok := o.reports[key]
-	if ok && !r.PausedUntil.IsZero() && r.PausedUntil.Before(time.Now()) {
-		r.PauseReason, r.PausedUntil = "", time.Time{}
-	}
-	return r, ok
+	return o.reports[key]
 }
 
 // ReleaseMessage ends the wait of a message's held deliveries: somebody has
@@ -232,13 +228,21 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 	}
 	out := make([]domain.LaneStatus, len(stats))
 	for i, s := range stats {
-		out[i] = domain.LaneStatus{LaneStats: s}
-		if r, ok := o.report(s.Lane); ok {
-			out[i].LaneReport = r
-			out[i].WaitReasons = waitsFor(s, r.PauseReason)
-			if r.PauseReason == domain.WaitAppBlocked {
-				out[i].Cause = o.Health(accountOf(s.Lane)).Cause
-			}
+		l := &out[i]
+		*l = domain.LaneStatus{LaneStats: s, LaneReport: o.report(s.Lane)}
+		var paused bool // also one that nobody owns, or whose owner has not said so yet
+		if l.PauseReason, l.PausedUntil, paused = o.Waits(s.Lane); !paused {
+			continue
+		}
+		l.WaitReasons = waitsFor(s, l.PauseReason)
+		if l.PauseReason == domain.WaitAppBlocked {
+			l.Cause = o.Health(accountOf(s.Lane)).Cause
+		}
+		switch { // what is due goes when the lane does
+		case l.PausedUntil.IsZero():
+			l.NextDueAt = time.Time{}
+		case !s.NextDueAt.IsZero() && l.PausedUntil.After(s.NextDueAt):
+			l.NextDueAt = l.PausedUntil
 		}
 	}
 	return out, nil

@@ -122,7 +122,7 @@ type Lane struct {
 	InFlight    int                         `json:"in_flight"`
 	Concurrency int                         `json:"concurrency"`
 	OldestAt    *time.Time                  `json:"oldest_at"`
-	NextDueAt   *time.Time                  `json:"next_due_at"`
+	NextDueAt   *time.Time                  `json:"next_due_at" doc:"When the next delivery may go: not before a pause ends, null while the end of that is not known"`
 	Waiting     map[domain.WaitReason]int64 `json:"waiting" doc:"How many wait, by reason"`
 	Used        []domain.WindowUse          `json:"used"`
 	PausedUntil *time.Time                  `json:"paused_until"`
