@@ -236,6 +236,21 @@ func TestDoctorNamesABlockedApp(t *testing.T) {
 	require.Contains(t, d.out, "ok    app hr      can send\n")
 }
 
+func TestDoctorNamesAnAppThatDoesNotReachWeCom(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := `{"items":[{"key":"ops","health":{"state":"ok"}},{"key":"moved","health":{"state":"blocked","cause":"redirected","errcode":null,"fix":"correct base_url"}}]}`
+		if r.URL.Path == "/v1/lanes" {
+			answer = `{"items":[{"lane":"app:ops","pause_reason":"backoff","paused_until":"2026-11-24T09:00:00Z"}]}`
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(srv.Close)
+	d := run(t, Deps{}, []string{"HONGYAN_URL=" + srv.URL, "HONGYAN_KEY=hy_x", "HONGYAN_DATA_DIR=" + t.TempDir()}, "", "doctor")
+	require.Contains(t, d.out, "warn  app ops     does not reach WeCom, or WeCom is busy\n      why: the last calls failed; the next one goes at ")
+	require.NotContains(t, d.out, "can send")
+	require.Contains(t, d.out, "is blocked: redirected\n      fix: correct base_url\n", "WeCom has answered nothing")
+}
+
 func TestDoctorNamesTwins(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"items":[{"key":"a","corp_id":"ww1","agent_id":1},{"key":"b","corp_id":"ww1","agent_id":2},

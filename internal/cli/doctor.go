@@ -104,8 +104,12 @@ func (s *session) gateway(cfg config.Config) []Check {
 	if len(items) == 0 {
 		checks = append(checks, Check{Name: "apps", Status: "warn", What: "there is no app yet", Fix: "describe one and run hongyan apply -f"})
 	}
+	lanes, err := lanesOf(ctx, api)
+	if err != nil {
+		checks = append(checks, Check{Name: "lanes", Status: "warn", What: "the lanes cannot be read, so what waits was not checked", Why: err.Error()})
+	}
 	for _, raw := range items {
-		checks = append(checks, appCheck(raw))
+		checks = append(checks, appCheck(raw, lanes))
 	}
 	return append(checks, twinChecks(items)...)
 }
@@ -141,13 +145,30 @@ func twinChecks(items []json.RawMessage) (checks []Check) {
 	return checks
 }
 
-func appCheck(raw json.RawMessage) Check {
+// lanesOf reads the lanes, by name.
+func lanesOf(ctx context.Context, api *client.Client) (map[string]laneView, error) {
+	raw, err := api.Lanes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var page client.Page[laneView]
+	if err := json.Unmarshal(raw, &page); err != nil {
+		return nil, err
+	}
+	out := map[string]laneView{}
+	for _, l := range page.Items {
+		out[l.Lane] = l
+	}
+	return out, nil
+}
+
+func appCheck(raw json.RawMessage, lanes map[string]laneView) Check {
 	var a struct {
 		Key    string `json:"key"`
 		Health struct {
 			State   string `json:"state"`
 			Cause   string `json:"cause"`
-			Errcode int    `json:"errcode"`
+			Errcode *int   `json:"errcode"`
 			SeenIP  string `json:"seen_ip"`
 			Fix     string `json:"fix"`
 		} `json:"health"`
@@ -159,12 +180,25 @@ func appCheck(raw json.RawMessage) Check {
 	switch a.Health.State {
 	case "blocked":
 		c.Status, c.What, c.Fix = "fail", "is blocked: "+a.Health.Cause, a.Health.Fix
-		c.Why = fmt.Sprintf("WeCom answered errcode %d", a.Health.Errcode)
-		if a.Health.SeenIP != "" {
-			c.Why += " to the address " + a.Health.SeenIP
+		if a.Health.Errcode != nil {
+			c.Why = fmt.Sprintf("WeCom answered errcode %d", *a.Health.Errcode)
+			if a.Health.SeenIP != "" {
+				c.Why += " to the address " + a.Health.SeenIP
+			}
 		}
 	case "paused":
 		c.Status, c.What, c.Fix = "warn", "is paused", "hongyan app resume "+a.Key
+	default: // it may send, but does it?
+		l := lanes["app:"+a.Key]
+		switch l.PauseReason {
+		case "":
+		case "backoff":
+			c.Status, c.What = "warn", "does not reach WeCom, or WeCom is busy"
+			c.Why = "the last calls failed; the next one goes at " + shortTime(l.PausedUntil)
+			c.Fix = "hongyan app test " + a.Key + " says what is wrong; look at base_url, proxy, DNS and the firewall"
+		default:
+			c.Status, c.What, c.Why = "warn", "waits: "+l.PauseReason, "nothing goes out before "+shortTime(l.PausedUntil)
+		}
 	}
 	return c
 }
