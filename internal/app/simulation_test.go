@@ -80,7 +80,7 @@ func simulate(t *testing.T, seed uint64) {
 	n.app(t, "ops", func(a *domain.App) { a.Limits = domain.AppLimits{MemberPerMinute: 30, Concurrency: 1 + r.IntN(16)} })
 	n.scene(t, "plain", domain.Policy{})
 	n.scene(t, "urgent", domain.Policy{Priority: "urgent", ExpiresIn: "5m"})
-	n.scene(t, "bulk", domain.Policy{Priority: "low", Weight: 1 + r.IntN(5)})
+	n.scene(t, "bulk", domain.Policy{Priority: "low", Weight: new(1 + r.IntN(5))})
 	n.scene(t, "digest", domain.Policy{Digest: &domain.Digest{Window: "45s", Key: "k", Closes: `{{ hasPrefix "ok" .data.text }}`}})
 	n.scene(t, "hold", domain.Policy{OnUncertain: "hold", DuplicateWindow: "0s"})
 	quiet := &domain.QuietHours{From: "08:01", To: "08:03"}

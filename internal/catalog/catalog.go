@@ -125,7 +125,10 @@ func (c *Catalog) Scene(key string) (s domain.Scene, version int, ok bool) {
 // Weight returns a scene's share among those of its priority; 1 when it has
 // none or is not known.
 func (c *Catalog) Weight(scene string) int {
-	return max(c.live.Load().scenes[scene].scene.Policy.Weight, 1)
+	if w := c.live.Load().scenes[scene].scene.Policy.Weight; w != nil {
+		return *w
+	}
+	return 1
 }
 
 // SceneByCode returns the live version of the scene with that integer code.

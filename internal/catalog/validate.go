@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"hongyan/internal/domain"
 )
@@ -145,7 +147,7 @@ func appErrors(a domain.App, secrets map[string]string) []domain.FieldError {
 	switch {
 	case a.CorpID == "":
 		add(bad("/corp_id", "required", "is missing", "take it from WeCom's console: 我的企业 → 企业ID"))
-	case len(a.CorpID) > 64 || strings.ContainsAny(a.CorpID, " \t\r\n/?&#"):
+	case len(a.CorpID) > 64 || strings.ContainsAny(a.CorpID, " /?&#") || strings.ContainsFunc(a.CorpID, unicode.IsControl):
 		add(bad("/corp_id", "format", "is not a corp id", "take it from WeCom's console: 我的企业 → 企业ID"))
 	}
 	if a.AgentID <= 0 {
@@ -231,6 +233,12 @@ func checkURL(pointer, s string, schemes ...string) *domain.FieldError {
 		f := bad(pointer, "scheme", "is not a URL with the scheme "+allowed, "write it in full, with scheme and host", allowed)
 		return &f
 	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
+			f := bad(pointer, "port", "has a port that does not exist", "choose a port from 1 to 65535")
+			return &f
+		}
+	}
 	if pointer == "/base_url" && (u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		f := bad(pointer, "url", "must not hold a user, a query or a fragment", "give scheme, host and maybe a path")
 		return &f
@@ -285,7 +293,9 @@ func addressErrors(pointer string, list []string) []domain.FieldError {
 	}
 	var errs []domain.FieldError
 	for i, id := range list {
-		if id == "" || len(id) > maxAddress || strings.ContainsAny(id, "| \t\r\n") {
+		if pointer == "/departments" && !domain.ValidDepartment(id) {
+			errs = append(errs, bad(fmt.Sprintf("%s/%d", pointer, i), "department", "is not the id of a department", "use the number that WeCom shows, such as 2"))
+		} else if id == "" || len(id) > maxAddress || strings.ContainsAny(id, "| \t\r\n") {
 			errs = append(errs, bad(fmt.Sprintf("%s/%d", pointer, i), "format", "is not an id", "use the id as WeCom shows it, 1 to 64 bytes"))
 		}
 		if len(errs) == 20 {

@@ -1,6 +1,9 @@
 package domain
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strconv"
+)
 
 // To names whom a message is for.
 type To struct {
@@ -116,4 +119,11 @@ func (r *TypeRef) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	return json.Unmarshal(b, &r.Number)
+}
+
+// ValidDepartment reports whether s can be the id of a department, a positive
+// number of 32 bits in its usual spelling: 02 would be another name of 2.
+func ValidDepartment(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return err == nil && n > 0 && s[0] != '0'
 }

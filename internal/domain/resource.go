@@ -122,7 +122,7 @@ type Policy struct {
 	OnUncertain     string      `json:"on_uncertain,omitempty"`     // retry, hold, drop
 	DuplicateWindow string      `json:"duplicate_window,omitempty"` // default 30m, at most 4h
 	IdempotencyKey  string      `json:"idempotency_key,omitempty"`  // "required": refuse requests without the header
-	Weight          int         `json:"weight,omitempty"`           // share among scenes of one priority, 1 (default) to 100
+	Weight          *int        `json:"weight,omitempty"`           // share among scenes of one priority, 1 (default) to 100
 	AvoidPeak       bool        `json:"avoid_peak,omitempty"`       // normal and low ones keep away from the minutes 0 and 30
 }
 

@@ -48,6 +48,8 @@ var rules = map[string]rule{
 	"surrogate":    {message: Pair{"contains half of a surrogate pair, which is no character", "含有不成对的代理项（surrogate），它不是字符"}, fix: Pair{"write characters above U+FFFF in UTF-8, or as both halves; texts must not be cut between them", "U+FFFF 以上的字符请以 UTF-8 书写，或写成完整的一对；截断文本时不要拆开"}},
 	"scheme":       {message: Pair{"has a URL scheme that is not allowed", "URL 协议不被允许"}, args: Pair{"must be a URL with the scheme {0}", "URL 协议必须是 {0}"}, fix: Pair{"use http or https", "请使用 http 或 https"}},
 	"url":          {message: Pair{"is not a URL", "不是合法的 URL"}, fix: Pair{"write it in full, with http:// or https://", "请填写完整的 http:// 或 https:// 地址"}},
+	"port":         {message: Pair{"has a port that does not exist", "端口号无效"}, fix: Pair{"choose a port from 1 to 65535", "请使用 1 到 65535 之间的端口"}},
+	"department":   {message: Pair{"is not the id of a department", "不是部门 ID"}, fix: Pair{"use the number that WeCom shows, such as 2", "请使用企业微信显示的部门编号，如 2"}},
 	"unreachable":  {message: Pair{"could not be downloaded", "无法下载"}, fix: Pair{"check the URL; private addresses need HONGYAN_EGRESS_ALLOW", "请检查 URL；内网地址需要 HONGYAN_EGRESS_ALLOW"}},
 	"media":        {message: Pair{"is not usable media", "不是可用的媒体"}, fix: Pair{"give url, base64 with filename, or upload", "请提供 url、base64 加 filename，或 upload"}},
 	"media_type":   {message: Pair{"is a kind of file that WeCom does not take here", "企业微信在此处不接受该类型的文件"}, args: Pair{"must be {0}, not {1}", "必须是 {0}，而不是 {1}"}, fix: Pair{"convert it, or send it as a file", "请转换格式，或以 file 类型发送"}},

@@ -81,7 +81,7 @@ func TestRecipientsAreSplitAtWeComsLimits(t *testing.T) {
 		in.To.Users = append(in.To.Users, fmt.Sprint("u", i))
 	}
 	for i := range 150 {
-		in.To.Departments = append(in.To.Departments, fmt.Sprint(i))
+		in.To.Departments = append(in.To.Departments, fmt.Sprint(i+1))
 	}
 	in.To.Tags = []string{"1"}
 	p, err := planner(nil).Plan(t.Context(), in)
@@ -141,6 +141,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"mobiles":       {func(in *plan.Input) { in.To.Mobiles = []string{"1"} }, []string{"/to/mobiles unsupported"}},
 		"robots, chats": {func(in *plan.Input) { in.To.Robots, in.To.Chats = []string{"r"}, []string{"c"} }, []string{"/to/robots/0 unknown_robot"}},
+		"departments":   {func(in *plan.Input) { in.To.Departments = []string{"2", "x", "0", "-1", "02"} }, []string{"/to/departments/1 department", "/to/departments/2 department", "/to/departments/3 department", "/to/departments/4 department"}},
 		"bar in a user": {func(in *plan.Input) { in.To.Users = []string{"ok", "a|b"} }, []string{"/to/users/1 format"}},
 		"nobody":        {func(in *plan.Input) { in.To = domain.To{} }, []string{"/to required"}},
 		"safe":          {func(in *plan.Input) { in.Safe = 3 }, []string{"/safe enum"}},

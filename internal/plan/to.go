@@ -206,6 +206,10 @@ func (p *Planner) recipients(to domain.To) (group, []domain.FieldError) {
 				g.fail(fmt.Sprintf("/to/%s/%d", l.name, i), "format", "is not an id", "use the id as WeCom shows it, 1 to 64 bytes without spaces and bars", "an id of 1 to 64 bytes")
 				continue
 			}
+			if l.which == 1 && !domain.ValidDepartment(id) {
+				g.fail(fmt.Sprintf("/to/departments/%d", i), "department", "is not the id of a department", "use the number that WeCom shows, such as 2")
+				continue
+			}
 			g.add(l.which, l.into, id)
 		}
 	}

@@ -96,7 +96,7 @@ func checkPolicy(p domain.Policy) []domain.FieldError {
 		duration("/policy/digest/window", d.Window, time.Second, maxDigest)
 		enum("/policy/digest/first", d.First, "now", "wait")
 	}
-	if p.Weight < 0 || p.Weight > pace.MaxWeight {
+	if w := p.Weight; w != nil && (*w < 1 || *w > pace.MaxWeight) {
 		bad = append(bad, field("/policy/weight", "range", "must be between 1 and 100", "choose a weight in that range", 1, pace.MaxWeight))
 	}
 	if q := p.QuietHours; q != nil {
