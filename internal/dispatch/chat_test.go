@@ -25,11 +25,17 @@ func (r rooms) of(app, chat string) (members []string, known, soon bool) {
 // past is what was sent before.
 type past []domain.SentRecord
 
-func (p past) EachSent(_ context.Context, _ string, since time.Time, tell func(domain.SentRecord)) (bool, error) {
+func (p past) EachSent(_ context.Context, _ string, since, until time.Time, most int, tell func(domain.SentRecord)) (bool, error) {
+	n := 0
 	for _, r := range p {
-		if !r.At.Before(since) {
-			tell(r)
+		if r.At.Before(since) || !r.At.Before(until) {
+			continue
 		}
+		if n == most {
+			return true, nil
+		}
+		tell(r)
+		n++
 	}
 	return false, nil
 }

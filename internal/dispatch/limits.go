@@ -30,20 +30,8 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	now := time.Now()
 	p := s.newPacer(laneKey, app)
 	o := lane.Opening{Width: width(app)}
-	var chats []pace.PersonCost
-	more, err := s.cfg.History.EachSent(ctx, laneKey, now.Add(-p.reach), func(r domain.SentRecord) {
-		if persons := p.restore(now, r); p.corp != nil {
-			chats = append(chats, pace.PersonCost{At: r.At, N: persons})
-		}
-	})
-	if err != nil {
+	if err := s.restoreSent(ctx, laneKey, p, now); err != nil {
 		return o, fmt.Errorf("read what was sent: %w", err)
-	}
-	if more { // older bodies are unknown
-		p.blind = now.Add(longestDup + dupLate)
-	}
-	if p.corp != nil {
-		p.corp.restore(now, laneKey, chats)
 	}
 	var said domain.LaneReport
 	if last != "" && json.Unmarshal([]byte(last), &said) != nil {
@@ -67,6 +55,52 @@ func (s *Sender) Open(ctx context.Context, laneKey, last string) (lane.Opening, 
 	return o, nil
 }
 
+// How many calls are read that count against the limits, and how many if there
+// are older ones whose bodies alone matter. What is beyond the first counts as
+// all that the limits allow: members wait until it is over. What is beyond the
+// second may be equal to anything: see blind.
+const (
+	countedBound = 1_000_000
+	knownBound   = 200_000
+)
+
+// restoreSent rebuilds the counters from the calls that were made before.
+func (s *Sender) restoreSent(ctx context.Context, laneKey string, p *pacer, now time.Time) error {
+	var chats []pace.PersonCost
+	var last time.Time
+	n := 0
+	tell := func(r domain.SentRecord) {
+		n++
+		last = r.At
+		if persons := p.restore(now, r); p.corp != nil {
+			chats = append(chats, pace.PersonCost{At: r.At, N: persons})
+		}
+	}
+	counted := now.Add(-p.counted)
+	more, err := s.cfg.History.EachSent(ctx, laneKey, counted, now.Add(farAhead), countedBound, tell)
+	if err != nil {
+		return err
+	}
+	if more {
+		p.windows.Unknown(now, last.Add(reachMore))
+		s.cfg.Logger.Warn("more was sent than is read: what is older counts as all that the limits allow", "lane", laneKey, "read", n, "since", last.UTC())
+	} else if older := now.Add(-longestDup - reachMore); older.Before(counted) {
+		if more, err = s.cfg.History.EachSent(ctx, laneKey, older, counted, max(knownBound-n, 0), tell); err != nil {
+			return err
+		}
+	}
+	if more { // older bodies are unknown
+		p.blind = now.Add(longestDup + dupLate)
+	}
+	if p.corp != nil {
+		p.corp.restore(now, laneKey, chats)
+	}
+	return nil
+}
+
+// farAhead is more than the clocks of two nodes differ.
+const farAhead = 24 * time.Hour
+
 // restore counts one call that was made before this node owned the lane, and
 // returns for how many people it was.
 func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
@@ -85,11 +119,13 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 	if to.unknown {
 		p.windows.RestoreAll(now, r.At)
 	}
-	if len(p.recent) < recentBound {
-		h := p.sum(r.Body)
-		if until, known := p.moment(r.At.Add(longestDup+dupLate)), p.recent[h]; until > known {
-			p.recent[h] = until
-		}
+	if len(p.recent) >= recentBound {
+		p.blind = now.Add(longestDup + dupLate)
+		return persons
+	}
+	h := p.sum(r.Body)
+	if until, known := p.moment(r.At.Add(longestDup+dupLate)), p.recent[h]; until > known {
+		p.recent[h] = until
 	}
 	return persons
 }

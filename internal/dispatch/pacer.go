@@ -30,7 +30,7 @@ type pacer struct {
 	directory Directory                                                   // may be nil
 	chat      func(app, chat string) (members []string, known, soon bool) // may be nil
 	corp      *corp                                                       // of a lane of chats, else nil
-	reach     time.Duration                                               // how far back counts what was sent
+	counted   time.Duration                                               // how far back counts what was sent
 
 	mu      sync.Mutex
 	windows *pace.Windows
@@ -57,11 +57,11 @@ const reachMore = 2 * time.Minute
 func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
-		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, reach: longestDup + reachMore,
+		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, counted: time.Hour + reachMore,
 		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, flying: map[uint64]int{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
 	if kind == domain.LaneChat {
-		p.corp, p.reach = s.corp(app.CorpID), 24*time.Hour+reachMore
+		p.corp, p.counted = s.corp(app.CorpID), 24*time.Hour+reachMore
 	}
 	p.limit(app)
 	return p

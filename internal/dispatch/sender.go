@@ -29,7 +29,7 @@ type Robots interface {
 
 // History tells what was sent before this node owned the lane.
 type History interface {
-	EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error)
+	EachSent(ctx context.Context, lane string, since, until time.Time, most int, tell func(domain.SentRecord)) (more bool, err error)
 	SentPersons(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (int64, error)
 }
 

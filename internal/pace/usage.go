@@ -13,6 +13,9 @@ func (w *Windows) Free(now time.Time, user string) int {
 	m := w.moment(now)
 	for _, l := range w.limits {
 		free = min(free, l.count-used(past, m, l.window))
+		if w.unknown > 0 && m < w.unknown+l.window {
+			return 0
+		}
 	}
 	return max(free, 0)
 }

@@ -21,6 +21,7 @@ type Windows struct {
 	members map[string]*member
 	all     []int64            // times of messages that count for everybody
 	gone    map[uint32]*member // what nobody of a crowd exceeds who is not among members
+	unknown int64              // what was sent until then is not known; 0: all is
 }
 
 // limit is a Limit in microseconds, with the margin in it.
@@ -167,8 +168,17 @@ func (w *Windows) earliest(times []int64, start int64) int64 {
 		if i := len(times) - l.count; i >= 0 {
 			start = max(start, times[i]+l.window)
 		}
+		if w.unknown > 0 {
+			start = max(start, w.unknown+l.window)
+		}
 	}
 	return start
+}
+
+// Unknown says that what was sent until then, noted by the wall clock, is not
+// known: windows that reach back to it have no room for anybody.
+func (w *Windows) Unknown(now, until time.Time) {
+	w.unknown, _ = w.before(now, until, w.keep)
 }
 
 // Record counts one message to each user at now. Call it before the request

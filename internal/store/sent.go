@@ -7,29 +7,28 @@ import (
 	"hongyan/internal/domain"
 )
 
-// EachSent tells of the calls of a lane since a moment that WeCom took or may
-// have taken, and of those it refused whose delivery has another try coming;
-// each with the time of its end, newest first, at most 200,000. It reports
-// whether there were more.
+// EachSent tells of the calls of a lane that were booked in [since, until) and
+// that WeCom took or may have taken, and of those it refused whose delivery has
+// another try coming; each with the time of its end, newest first, at most most.
+// It reports whether there were more.
 // The record and its body are valid only during the call.
-func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell func(domain.SentRecord)) (more bool, err error) {
-	const (
-		most  = 200_000
-		query = `SELECT a.delivery_id, a.started_at + a.duration, d.body, d.recipients,
+func (s *Store) EachSent(ctx context.Context, lane string, since, until time.Time, most int, tell func(domain.SentRecord)) (more bool, err error) {
+	const query = `SELECT a.delivery_id, a.started_at + a.duration, d.body, d.recipients,
 			a.class IN ('ok', 'ambiguous')
 			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-			WHERE a.lane = $1 AND a.started_at >= $2 AND (a.class IN ('ok', 'ambiguous') OR d.finished_at IS NULL)
-			ORDER BY a.started_at DESC LIMIT $3`
-	)
+			WHERE a.lane = $1 AND a.started_at >= $2 AND a.started_at < $3 AND (a.class IN ('ok', 'ambiguous') OR d.finished_at IS NULL)
+			ORDER BY a.started_at DESC LIMIT $4`
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	r, err := s.engine.reader().query(ctx, query, lane, micros(since), most)
+	r, err := s.engine.reader().query(ctx, query, lane, micros(since), micros(until), most+1)
 	if err != nil {
 		return false, s.readError("read sent deliveries", err)
 	}
 	defer r.Close()
-	n := 0
-	for ; r.Next(); n++ {
+	for n := 0; r.Next(); n++ {
+		if n == most {
+			return true, nil
+		}
 		var x domain.SentRecord
 		var at int64
 		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Recipients, &x.Counts); err != nil {
@@ -41,7 +40,7 @@ func (s *Store) EachSent(ctx context.Context, lane string, since time.Time, tell
 	if err == nil {
 		err = r.Err()
 	}
-	return n == most, s.readError("read sent deliveries", err)
+	return false, s.readError("read sent deliveries", err)
 }
 
 // SentPersons sums the people of the calls of a lane that WeCom took or may have

@@ -307,14 +307,26 @@ func laneStats(t *testing.T, open Opener) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, stats[0].Sending)
 	finish(t, s, ResultOf(d, c, domain.StateSent))
-	var sent []domain.SentRecord
-	more, err := s.EachSent(ctx, d.Lane, time.Now().Add(-time.Minute), func(r domain.SentRecord) {
-		r.Body = bytes.Clone(r.Body)
-		sent = append(sent, r)
-	})
-	require.NoError(t, err)
+	each := func(since, until time.Time, most int) (sent []domain.SentRecord, more bool) {
+		more, err = s.EachSent(ctx, d.Lane, since, until, most, func(r domain.SentRecord) {
+			r.Body = bytes.Clone(r.Body)
+			sent = append(sent, r)
+		})
+		require.NoError(t, err)
+		return sent, more
+	}
+	future := time.Now().Add(time.Hour)
+	sent, more := each(c.StartedAt, future, 1)
 	require.False(t, more)
 	require.Equal(t, []domain.SentRecord{{DeliveryID: d.ID, At: c.StartedAt.Add(12 * time.Millisecond), Body: d.Body, Recipients: 1, Counts: true}}, sent)
+	sent, more = each(c.StartedAt, future, 0)
+	require.True(t, more)
+	require.Empty(t, sent)
+	sent, more = each(c.StartedAt.Add(time.Microsecond), future, 1)
+	require.False(t, more)
+	require.Empty(t, sent)
+	sent, _ = each(c.StartedAt.Add(-time.Hour), c.StartedAt, 1)
+	require.Empty(t, sent)
 	group := Submission("ops", "2")
 	group.Recipients[0].Kind = domain.KindDepartment
 	_, err = s.Accept(ctx, group)
