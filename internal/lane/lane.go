@@ -163,8 +163,12 @@ func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (members []string) {
 	return members
 }
 
+// ticket is d's place in a line. Pieces of a text are as old as each other, and
+// what is left of a divided one has a new id: so a piece is older than the next
+// by less than times are told apart.
 func ticket(d *domain.Delivery) pace.Ticket {
-	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: d.Since, Expires: d.ExpiresAt}
+	at := d.Since.Add(time.Duration(d.Handling.Part) * time.Nanosecond)
+	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: at, Expires: d.ExpiresAt}
 }
 
 // openLocked reports whether a slot is free now.

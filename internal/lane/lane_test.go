@@ -48,3 +48,19 @@ func TestForgetWhoIsAlone(t *testing.T) {
 	require.Empty(t, l.digests.alone)
 	require.Empty(t, l.held)
 }
+
+// What is left of a divided piece has a newer id than the piece behind it, and
+// goes before it all the same.
+func TestPiecesStandInOrder(t *testing.T) {
+	now := time.Now()
+	l := quietLane(now)
+	rest := domain.Delivery{ID: "z", Since: now, Handling: domain.Handling{Part: 1}}
+	next := domain.Delivery{ID: "a", Since: now, Handling: domain.Handling{Part: 2}}
+	other := domain.Delivery{ID: "b", Since: now.Add(time.Microsecond)}
+	for _, d := range []*domain.Delivery{&other, &next, &rest} {
+		require.True(t, l.room.Join(ticket(d), now, "somebody"))
+	}
+	require.Equal(t, []int{0, 1, 2}, []int{
+		l.room.Ahead("somebody", ticket(&rest)), l.room.Ahead("somebody", ticket(&next)), l.room.Ahead("somebody", ticket(&other)),
+	})
+}
