@@ -146,14 +146,15 @@ func (l *Lane) obeyLocked(v *verdict, open map[string]*domain.Delivery, b *batch
 
 // inLine tells which pieces stand in the lines of all their people: who comes
 // behind them goes behind them there, and need not wait until they have ended.
-// Lines that an owner before us had are formed again.
+// Lines that an owner before us had are formed again, but for pieces that wait with
+// those before them.
 func (l *Lane) inLine(pieces []domain.Delivery, now time.Time) (map[string]bool, error) {
 	var ids []string
 	l.mu.Lock()
 	for i := range pieces {
 		d := &pieces[i]
 		_, held := l.held[d.ID]
-		if d.Tries == 0 && !d.State.Final() && !held && (l.room.Has(d.ID) || d.WaitReason == l.rate && !mayMerge(d)) {
+		if d.Tries == 0 && !d.State.Final() && !held && (l.room.Has(d.ID) || d.Handling.Part == 1 && d.WaitReason == l.rate && !mayMerge(d)) {
 			ids = append(ids, d.ID)
 		}
 	}
