@@ -249,3 +249,31 @@ func TestWhatADigestDidNotBringIsSentAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestADigestCarriesNothingThatHasExpired: what expires while there is no budget
+// for the digest of its window ends as expired, and is not in it.
+func TestADigestCarriesNothingThatHasExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1, MemberPerMinute: 1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 1 })
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "3s"}})
+		n.submit(t, request("alert", "the first", "load-1"))
+		time.Sleep(time.Second)
+		code := request("alert", "the code is 1234", "load-1")
+		code.ExpiresIn = new("10s")
+		ids := n.submit(t, code, request("alert", "one", "load-1"), request("alert", "two", "load-1"))
+		time.Sleep(5 * time.Second)
+		require.Equal(t, domain.StateMerged, b.view(ids[1]).State)
+		time.Sleep(6 * time.Second)
+		require.Equal(t, domain.StateExpired, b.view(ids[0]).State)
+		v := b.digestOf(ids[1])
+		require.EqualValues(t, 2, v.Merged)
+		require.Equal(t, v.Message.ID, b.view(ids[2]).Message.MergedInto)
+		require.InDelta(t, 60, time.Since(b.began).Seconds(), 5)
+		texts := b.texts("load-1")
+		require.Len(t, texts, 2)
+		require.NotContains(t, texts[1], "1234")
+	})
+}

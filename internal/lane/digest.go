@@ -216,9 +216,9 @@ func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {
 		return l.unread(err)
 	}
 	full := len(items) == mergeBound
-	items, begun := mergeable(items, now)
 	l.mu.Lock()
-	l.goAloneLocked(begun)
+	items, alone := mergeable(items, now, l.roomLocked(items, now))
+	l.goAloneLocked(alone)
 	delete(l.digests.pressure, group)
 	if w := l.digests.windows[group]; w != nil {
 		w.waiting = 0
@@ -303,23 +303,39 @@ func (l *Lane) unpack(ctx context.Context, items []domain.Mergeable) ([]domain.M
 	return items, nil
 }
 
-// mergeable leaves out what has expired, and tells apart what is left of texts
-// that have begun: who has read the first piece wants the others, not a line in
-// a digest.
-func mergeable(items []domain.Mergeable, now time.Time) (out, begun []domain.Mergeable) {
+// roomLocked says when a digest of items can go at the earliest, as far as the
+// budgets of its people tell; zero when they do not.
+func (l *Lane) roomLocked(items []domain.Mergeable, now time.Time) (at time.Time) {
+	if len(items) == 0 {
+		return at
+	}
+	d := &items[0].Delivery
+	for _, m := range l.e.sender.Members(d) {
+		if next := l.e.sender.Next(l.key, m, now, l.room.Ahead(m, ticket(d))); at.IsZero() || next.Before(at) {
+			at = next
+		}
+	}
+	return at
+}
+
+// mergeable leaves out what has expired, and tells apart what goes alone: what
+// will have expired when there is room for a digest, and what is left of texts
+// that have begun, since who has read the first piece wants the others, not a
+// line in a digest.
+func mergeable(items []domain.Mergeable, now, room time.Time) (out, alone []domain.Mergeable) {
 	whole := map[string]bool{}
 	for _, it := range items {
 		d := &it.Delivery
 		whole[d.MessageID] = whole[d.MessageID] || d.Handling.Part < 2
 		switch {
 		case d.Expired(now):
-		case whole[d.MessageID]:
+		case whole[d.MessageID] && !d.Expired(room):
 			out = append(out, it)
 		default:
-			begun = append(begun, it)
+			alone = append(alone, it)
 		}
 	}
-	return out, begun
+	return out, alone
 }
 
 // goAloneLocked sends deliveries of a digest group as they are, in their order:
