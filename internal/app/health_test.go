@@ -54,10 +54,19 @@ func TestHealth_Together(t *testing.T) {
 		together(refuse, works, func() { h.Pause(app, time.Now()) }, refuse, works)
 		require.Equal(t, domain.HealthPaused, h.Of(app).State, "a person's word stands")
 	}
+	since := h.Of("app-0").Since
+	h.Pause("app-0", time.Now().Add(time.Hour))
+	require.Equal(t, since, h.Of("app-0").Since, "it has been paused all the time")
+	codes := logs.count("errcode=")
+	h.Block("silent", &wecom.Error{Op: "message/send", Class: wecom.ClassNotSent}, time.Now())
+	require.Equal(t, codes, logs.count("errcode="), "WeCom gave none")
 	stored, err := s.ListAppHealth(t.Context())
 	require.NoError(t, err)
-	require.Len(t, stored, 100)
+	require.Len(t, stored, 101)
 	for _, a := range stored {
+		if a.App == "silent" {
+			continue
+		}
 		require.Equal(t, domain.HealthPaused, a.State, "what is stored is the last word")
 	}
 }

@@ -120,7 +120,11 @@ func (h *Health) Block(app string, e *wecom.Error, now time.Time) (probe time.Ti
 		return true
 	}) {
 		if !known {
-			h.log.Warn("app is blocked", "app", app, "cause", word.Cause, "errcode", word.Errcode, "seen_ip", word.SeenIP)
+			line := []any{"app", app, "cause", word.Cause}
+			if word.Errcode != 0 { // else WeCom said nothing
+				line = append(line, "errcode", word.Errcode, "seen_ip", word.SeenIP)
+			}
+			h.log.Warn("app is blocked", line...)
 		}
 		h.save(app)
 	}
@@ -142,9 +146,13 @@ func nextProbe(e *wecom.Error, since, now time.Time) time.Time {
 	return now.Add(probeEvery)
 }
 
-// Pause notes that a person stopped the app.
+// Pause notes that a person stopped the app; one that is paused has been so
+// since the first time.
 func (h *Health) Pause(app string, now time.Time) {
 	h.change(app, func(a *domain.AppHealth) bool {
+		if a.State == domain.HealthPaused {
+			now = a.Since
+		}
 		*a = domain.AppHealth{State: domain.HealthPaused, Cause: "by_hand", Since: now}
 		return true
 	})

@@ -48,9 +48,21 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 	}
 	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), now)
 	s.cfg.OnAttempt(app.Key, r.Attempt.Class, took)
-	s.cfg.Logger.Info("attempt", "message_id", d.MessageID, "delivery_id", d.ID, "app", app.Key, "n", d.Tries,
-		"class", r.Attempt.Class, "errcode", r.Attempt.Errcode, "next", string(r.Next), "duration_ms", took.Milliseconds())
+	s.cfg.Logger.Info("attempt", told(d, app.Key, &r)...)
 	return lane.Done{Result: r, Control: c}
+}
+
+// told is the line of an attempt in the log. An errcode is WeCom's: where it has
+// given none, there is none.
+func told(d *domain.Delivery, app string, r *domain.Result) []any {
+	line := []any{
+		"message_id", d.MessageID, "delivery_id", d.ID, "app", app, "n", d.Tries,
+		"class", r.Attempt.Class, "next", string(r.Next), "duration_ms", r.Attempt.Duration.Milliseconds(),
+	}
+	if r.Attempt.Errcode != 0 || r.Attempt.Class == string(wecom.ClassOK) {
+		line = append(line, "errcode", r.Attempt.Errcode)
+	}
+	return line
 }
 
 func (s *Sender) succeed(d *domain.Delivery, app domain.App, res wecom.SendResult, r *domain.Result) {

@@ -105,14 +105,16 @@ func pathKey(r *request, body string) (string, error) {
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 // parseETags reads a list of entity tags made by etag; unknown ones are left
-// out.
-func parseETags(h string) (versions []int64, star bool) {
+// out, and weak ones where the comparison is to be strong.
+func parseETags(h string, strong bool) (versions []int64, star bool) {
 	for t := range strings.SplitSeq(h, ",") {
 		t = strings.TrimSpace(t)
 		if t == "*" {
 			return nil, true
 		}
-		t = strings.TrimPrefix(t, "W/")
+		if !strong {
+			t = strings.TrimPrefix(t, "W/")
+		}
 		if len(t) < 3 || t[0] != '"' || t[len(t)-1] != '"' {
 			continue
 		}
@@ -129,14 +131,15 @@ func (s *Server) precondition(r *request, kind domain.ResourceKind, key string) 
 	if r.Method == http.MethodPost && r.PathValue("key") == "" {
 		return 0, nil
 	}
-	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
-	if match == "" {
-		if strings.TrimSpace(none) == "*" {
+	match := r.Header.Values("If-Match")
+	if len(match) == 0 {
+		if strings.TrimSpace(r.Header.Get("If-None-Match")) == "*" {
 			return 0, nil
 		}
 		return -1, nil
 	}
-	versions, star := parseETags(match)
+	// An empty one wants a condition and has lost it: nothing fulfils that.
+	versions, star := parseETags(strings.Join(match, ","), true)
 	if len(versions) == 1 {
 		return versions[0], nil
 	}
@@ -235,7 +238,7 @@ func getResource(kind domain.ResourceKind) handler {
 			return err
 		}
 		w.Header().Set("ETag", etag(res.Version))
-		if versions, star := parseETags(r.Header.Get("If-None-Match")); star || slices.Contains(versions, res.Version) {
+		if versions, star := parseETags(r.Header.Get("If-None-Match"), false); star || slices.Contains(versions, res.Version) {
 			if kind != domain.ResourceApp && kind != domain.ResourceRobot { // their health changes without their version
 				w.WriteHeader(http.StatusNotModified)
 				return nil

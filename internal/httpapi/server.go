@@ -154,6 +154,9 @@ func notFound(*Server, http.ResponseWriter, *request) error {
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	boundRest(w, r)
+	if r.URL.Path == "" { // CONNECT, or a URL that ends with its host: the mux would redirect
+		r = withPath(r, "/")
+	}
 	if p := r.URL.Path; strings.Contains(p, "//") || strings.Contains(p, "/.") {
 		if strings.HasPrefix(p, "/v1/") || strings.HasPrefix(p, "//") {
 			// The mux would redirect; a call with a body must not be moved.
@@ -171,6 +174,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// withPath is r with another path.
+func withPath(r *http.Request, path string) *http.Request {
+	out, u := *r, *r.URL
+	u.Path = path
+	out.URL = &u
+	return &out
 }
 
 // request is a request with what the edge knows of it.
@@ -309,7 +320,7 @@ func (s *Server) note(r *request, w *recorder, err error, took time.Duration) {
 	}
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", path), slog.Int("status", w.status),
-		slog.Duration("duration", took), slog.Int64("bytes", w.bytes), slog.String("request_id", r.id),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", w.bytes), slog.String("request_id", r.id),
 		slog.String("remote", r.RemoteAddr),
 	}
 	if r.caller.KeyID != "" {

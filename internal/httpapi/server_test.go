@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,6 +71,9 @@ func TestResourceLife(t *testing.T) {
 	require.Equal(t, 412, a.do("PUT", "/v1/audiences/oncall", "configure", spec, `If-None-Match: *`).StatusCode)
 	require.Equal(t, 412, a.do("PUT", "/v1/audiences/other", "configure", spec, `If-Match: *`).StatusCode)
 	require.Equal(t, 412, a.do("DELETE", "/v1/audiences/oncall", "configure", "", `If-Match: "1"`).StatusCode)
+	require.Equal(t, 412, a.do("DELETE", "/v1/audiences/oncall", "configure", "", `If-Match: W/"2"`).StatusCode, "weak tags do not guard a change")
+	require.Equal(t, 412, a.do("DELETE", "/v1/audiences/oncall", "configure", "", `If-Match: `).StatusCode, "a script that has lost its tag")
+	require.Equal(t, 304, a.do("GET", "/v1/audiences/oncall", "read", "", `If-None-Match: W/"2"`).StatusCode)
 	require.Equal(t, 204, a.do("DELETE", "/v1/audiences/oncall", "configure", "", `If-Match: "2"`).StatusCode)
 	require.Equal(t, 404, a.do("GET", "/v1/audiences/oncall", "read", "").StatusCode)
 
@@ -244,6 +249,8 @@ func TestOneLogLinePerRequest(t *testing.T) {
 	}
 	require.Equal(t, 1, n)
 	require.NotContains(t, a.logs.String(), a.key["read"])
+	require.Contains(t, a.logs.String(), `"duration_ms":`)
+	require.NotContains(t, a.logs.String(), `"duration":`, "of what?")
 }
 
 func TestEventStream(t *testing.T) {
@@ -338,5 +345,23 @@ func TestCreateUnderAMadeKey(t *testing.T) {
 		require.Contains(t, again.problem(t).Detail, `"named"`)
 		require.Equal(t, 422, a.do("POST", kind.path, "configure", `{"key":"Bad Key",`+kind.spec+`}`).StatusCode)
 		require.Equal(t, 403, a.do("POST", kind.path, "read", `{}`).StatusCode)
+	}
+}
+
+// A request without a path is one for the root, not a redirect to it.
+func TestEmptyPath(t *testing.T) {
+	a := newAPI(t)
+	for line, status := range map[string]int{"CONNECT a:80 HTTP/1.1": 405, "BREW http://a HTTP/1.1": 405, "POST http://a HTTP/1.1": 405, "GET http://a HTTP/1.1": 302} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = fmt.Fprintf(conn, "%s\r\nHost: a\r\n\r\n", line)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		require.Equal(t, status, res.StatusCode, line)
+		require.NotEmpty(t, res.Header.Get("X-Request-Id"))
 	}
 }
