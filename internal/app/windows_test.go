@@ -127,6 +127,48 @@ func TestLimitsRaisedAfterARestart(t *testing.T) {
 	})
 }
 
+// TestRaisedLimitsEndPressure lets messages of a digest scene wait for the
+// member's hour and then raises the limits, not enough at first.
+func TestRaisedLimitsEndPressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		perHour := func(k int) { n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerHour = k }) }
+		perHour(3)
+		n.scene(t, "plain", domain.Policy{})
+		n.scene(t, "alert", domain.Policy{Digest: &domain.Digest{Window: "1m", Key: "{{ .data.text }}"}, ExpiresIn: "3h"})
+		for i := range 3 {
+			b.becomes(n.submit(t, request("plain", fmt.Sprint(i), "load-1"))[0], domain.StateSent, time.Minute)
+		}
+		var ids []string
+		for i := range 4 {
+			ids = append(ids, n.submit(t, request("alert", fmt.Sprint("fault ", i), "load-1"))...)
+		}
+		waits := func(v domain.MessageView) {
+			t.Helper()
+			require.Equal(t, domain.WaitMemberRate, v.WaitReason)
+			require.WithinDuration(t, b.began.Add(time.Hour), v.NextAttemptAt, 10*time.Second)
+		}
+		time.Sleep(time.Second)
+		for _, id := range ids {
+			waits(b.explained(n, id))
+		}
+		perHour(2)
+		time.Sleep(time.Second)
+		waits(b.explained(n, b.view(ids[0]).Message.MergedInto))
+		require.Len(t, b.texts("load-1"), 3)
+		perHour(0)
+		ids = append(ids, n.submit(t, request("alert", "new", "load-1"))...)
+		b.drained(5 * time.Second)
+		require.Zero(t, b.outcome().dropped)
+		all := strings.Join(b.texts("load-1"), "\n")
+		for _, text := range []string{"fault 0", "fault 1", "fault 2", "fault 3", "new"} {
+			require.Contains(t, all, text)
+		}
+	})
+}
+
 // TestDigestIsClosedAfterARestart lets the recovery come when another node has
 // taken over: it goes at once, with what was collected before, and the window
 // is over for the next owner as well.

@@ -207,6 +207,16 @@ func (g *digests) crowded(d *domain.Delivery, until time.Time) {
 	}
 }
 
+// relax ends all pressure: what was collected goes as one digest, which is the
+// first to find out whether there is budget.
+func (g *digests) relax(now time.Time) {
+	for base, until := range g.pressure {
+		if until.After(now) {
+			g.pressure[base] = now
+		}
+	}
+}
+
 // merge makes one digest of what waits in a group, or lets a single message go
 // as it is. It reports false when the database does not answer.
 func (l *Lane) merge(ctx context.Context, group string, closes bool) bool {

@@ -262,8 +262,8 @@ func (e *Engine) Pause(key string, p Pause) {
 	}
 }
 
-// Bound sets how many calls of a lane may be in flight. Whoever waits in a
-// member's line, or for the next day's quota, is looked at anew: the other
+// Bound sets how many calls of a lane may be in flight. Whoever waits for a
+// member's budget, or for the next day's quota, is looked at anew: the other
 // limits may have changed, too.
 func (e *Engine) Bound(key string, width int) {
 	if l := e.have(key); l != nil {
@@ -272,8 +272,10 @@ func (e *Engine) Bound(key string, width int) {
 		if l.pause.Reason == domain.WaitAppQuota {
 			l.pause = Pause{}
 		}
-		l.hastenLocked(domain.WaitAppQuota)
-		l.room.WakeAll(time.Now())
+		now := time.Now()
+		l.hastenLocked(domain.WaitAppQuota, l.rate)
+		l.room.WakeAll(now)
+		l.digests.relax(now)
 		l.mu.Unlock()
 		l.poke()
 	}
