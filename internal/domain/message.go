@@ -112,7 +112,7 @@ type Handling struct {
 	Closes    bool   `json:"closes,omitempty"`     // a recovery: ends the window and goes out with what is in it
 	Part      int    `json:"part,omitempty"`       // 1 is the first of the pieces of a split text, which go in order; 0: there is only one
 	AvoidPeak bool   `json:"avoid_peak,omitempty"` // not in the minutes 0 and 30 of an hour
-	Quiet     string `json:"quiet,omitempty"`      // hours in which it is not tried for the first time; see QuietHours.For
+	Quiet     string `json:"quiet,omitempty"`      // hours in which it does not go, unless WeCom may have it; see QuietHours.For
 }
 
 // MediaRef is one media placeholder in a delivery's body.
