@@ -73,6 +73,81 @@ func TestAvoidPeak(t *testing.T) {
 	})
 }
 
+// TestAvoidPeakInALine lets messages stand in a member's line when the peak
+// minute comes.
+func TestAvoidPeakInALine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "campaign", domain.Policy{Priority: "low", AvoidPeak: true})
+		n.scene(t, "calm", domain.Policy{Priority: "low"})
+		hour := time.Now().Truncate(time.Hour).Add(time.Hour)
+		time.Sleep(time.Until(hour.Add(-30 * time.Second)))
+		var ids []string
+		for i := range 40 {
+			ids = append(ids, n.submit(t, request("campaign", fmt.Sprint(i), "load-1"))...)
+		}
+		time.Sleep(time.Second)
+		n.submit(t, request("calm", "calm", "load-1"))
+		time.Sleep(time.Second)
+		for _, id := range ids[30:] {
+			v := b.explained(n, id)
+			require.Equal(t, domain.WaitMemberRate, v.WaitReason)
+			require.True(t, hour.Add(time.Minute).Equal(v.NextAttemptAt), v.NextAttemptAt)
+		}
+		b.drained(5 * time.Minute)
+		for i, at := range b.outcome().at["load-1"] {
+			require.Equal(t, i == 30, at.Truncate(time.Minute).Equal(hour), "%d at %s", i, at) // the one that does not care
+		}
+		require.Equal(t, "calm", b.texts("load-1")[30])
+	})
+}
+
+// TestNoTurnAfterTheEnd lets messages expire long before their turn in a
+// member's line.
+func TestNoTurnAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "brief", domain.Policy{ExpiresIn: "70s"})
+		var ids []string
+		for i := range 95 {
+			ids = append(ids, n.submit(t, request("brief", fmt.Sprint(i), "load-1"))...)
+		}
+		time.Sleep(5 * time.Second)
+		for _, id := range ids[30:] {
+			v := b.explained(n, id)
+			require.Equal(t, domain.WaitMemberRate, v.WaitReason)
+			require.False(t, v.NextAttemptAt.After(v.Message.ExpiresAt), "%s after %s", v.NextAttemptAt, v.Message.ExpiresAt)
+		}
+	})
+}
+
+// TestAvoidPeakNotInDoubt loses an answer just before the peak minute, which is
+// longer than WeCom suppresses a repetition.
+func TestAvoidPeakNotInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "campaign", domain.Policy{Priority: "low", AvoidPeak: true, DuplicateWindow: "30s", OnUncertain: "drop"})
+		hour := time.Now().Truncate(time.Hour).Add(time.Hour)
+		time.Sleep(time.Until(hour.Add(-2 * time.Second)))
+		b.wire.spoil("buy", wireLose)
+		id := n.submit(t, request("campaign", "buy", "load-1"))[0]
+		time.Sleep(time.Second)
+		b.wire.spoil("", wireOK)
+		v := b.becomes(id, domain.StateSent, 20*time.Second)
+		require.Len(t, v.Deliveries[0].Attempts, 2)
+		require.Len(t, b.texts("load-1"), 1)
+	})
+}
+
 // TestDigestsUnderPressure merges faster than a member may be sent to: then
 // the digests themselves are merged, so that the line does not grow.
 func TestDigestsUnderPressure(t *testing.T) {

@@ -327,13 +327,23 @@ func (l *Lane) waits(d *domain.Delivery, now time.Time) (time.Time, bool) {
 	return l.turnLocked(d, members, now), len(members) > 0
 }
 
-// turnLocked estimates when a delivery's turn comes in the lines of members.
+// turnLocked estimates when a delivery's turn comes in the lines of members, or
+// its end if that is earlier.
 func (l *Lane) turnLocked(d *domain.Delivery, members []string, now time.Time) time.Time {
 	var last time.Time
 	for _, m := range members {
 		if at := l.e.sender.Next(l.key, m, now, l.room.Ahead(m, ticket(d))); at.After(last) {
 			last = at
 		}
+	}
+	if end, quiet := l.quietLocked(d, last); quiet {
+		last = end
+	}
+	if end, peak := peakEnd(d, last); peak {
+		last = end
+	}
+	if d.Expired(last) {
+		last = d.ExpiresAt
 	}
 	return last
 }

@@ -263,11 +263,12 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.deferLocked(d, until, domain.WaitQuietHours, b)
 		return
 	}
+	if until, peak := peakEnd(d, now); peak {
+		l.room.Leave(d.ID)
+		l.deferLocked(d, until, domain.WaitScheduled, b)
+		return
+	}
 	if !parked {
-		if until, peak := peakEnd(d, now); peak {
-			l.deferLocked(d, until, domain.WaitScheduled, b)
-			return
-		}
 		if !begun && l.digestLocked(d, now, b) {
 			return
 		}
@@ -451,7 +452,8 @@ func settlement(d *domain.Delivery, now time.Time) domain.Settlement {
 }
 
 // peakEnd says until when a delivery keeps away that avoids the minutes in
-// which all the world sends (WeCom's advice: not at :00 and :30).
+// which all the world sends (WeCom's advice: not at :00 and :30). What WeCom may
+// have does not: it would forget that meanwhile, and show a repetition.
 func peakEnd(d *domain.Delivery, now time.Time) (time.Time, bool) {
 	if !avoids(d, now) {
 		return time.Time{}, false
@@ -461,5 +463,5 @@ func peakEnd(d *domain.Delivery, now time.Time) (time.Time, bool) {
 
 func avoids(d *domain.Delivery, now time.Time) bool {
 	m := now.Minute()
-	return d.Handling.AvoidPeak && (m == 0 || m == 30)
+	return d.Handling.AvoidPeak && !d.InDoubt() && (m == 0 || m == 30)
 }
