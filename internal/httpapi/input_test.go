@@ -138,7 +138,7 @@ func TestMalformedJSONNamesThePlace(t *testing.T) {
 	require.Equal(t, "请求体不是合法的 JSON：第 2 行第 12 列，此处应为一个值。", p.Detail)
 }
 
-// Chinese texts carry English only where it says more.
+// Chinese texts carry no English, and no fewer facts.
 func TestChineseFixes(t *testing.T) {
 	a := newAPI(t)
 	p := a.do("PUT", "/v1/apps/ops", "configure", `{"agent_id":0}`, "Accept-Language: zh").problem(t)
@@ -146,8 +146,22 @@ func TestChineseFixes(t *testing.T) {
 	for _, e := range p.Errors {
 		fixes[e.Pointer] = e.Fix
 	}
-	require.Contains(t, fixes["/corp_id"], "请补充该字段（", "the producer knows where to find it")
+	require.Equal(t, "请从企业微信管理后台复制：我的企业 → 企业ID", fixes["/corp_id"], "the producer knows where to find it")
 	require.Equal(t, "请补充该字段", httpapi.FieldText("zh", domain.FieldError{Pointer: "/x", Code: "required", Message: "is missing", Fix: "add it"}).Fix)
+}
+
+func TestChineseFacts(t *testing.T) {
+	for _, c := range []struct {
+		f       domain.FieldError
+		message string
+	}{
+		{domain.FieldError{Code: "scheme", Args: []any{"http, https, socks5"}, Fix: "write it in full, with scheme and host"}, "URL 协议必须是 http, https, socks5 请填写完整地址，包括协议和主机"},
+		{domain.FieldError{Code: "unknown_upload", Fix: "upload the file again with POST /v1/media"}, "上传的文件不存在或已过期 请用 POST /v1/media 重新上传文件"},
+		{domain.FieldError{Code: "forbidden", Args: []any{"mpnews"}, Fix: "use 0 or 1"}, "仅 mpnews 支持 请使用 0 或 1"},
+	} {
+		got := httpapi.FieldText("zh", c.f)
+		require.Equal(t, c.message, got.Message+" "+got.Fix)
+	}
 }
 
 func TestBatchRefusesOneByOne(t *testing.T) {

@@ -129,8 +129,8 @@ func fieldText(lang i18n.Lang, f domain.FieldError) ProblemField {
 		return out
 	}
 	out.Message = message
-	if _, plain, _ := i18n.RuleText(i18n.EN, f.Code, nil); len(f.Args) == 0 && f.Fix != "" && f.Fix != plain {
-		fix += "（" + f.Fix + "）"
+	if own, ok := i18n.FixText(lang, f.Fix); ok {
+		fix = own
 	}
 	out.Fix = fix
 	return out

@@ -38,8 +38,8 @@ const (
 	maxReference     = 255 // bytes, as of a digest_key
 )
 
-func field(pointer, code, message, fix string) domain.FieldError {
-	return domain.FieldError{Pointer: pointer, Code: code, Message: message, Fix: fix}
+func field(pointer, code, message, fix string, args ...any) domain.FieldError {
+	return domain.FieldError{Pointer: pointer, Code: code, Args: args, Message: message, Fix: fix}
 }
 
 func (in *Intake) draft(ctx context.Context, by domain.Caller, req *domain.SendRequest, o submission) (draft, error) {
@@ -175,7 +175,7 @@ func (in *Intake) directDraft(by domain.Caller, req *domain.SendRequest) (draft,
 	case req.Type.Name != "" || req.Type.Blank:
 		kind = wecom.Kind(req.Type.Name)
 		if !knownKind(kind) {
-			bad = append(bad, field("/type", "enum", "is not a message type", "use "+kindList()))
+			bad = append(bad, field("/type", "enum", "is not a message type", "use "+kindList(), kindList()))
 		}
 	default:
 		k, ok := wecom.KindByNumber(req.Type.Number)
@@ -253,7 +253,7 @@ func (in *Intake) times(req domain.SendRequest, p domain.Policy, now time.Time) 
 		case err != nil:
 			bad = append(bad, field("/expires_in", "format", "is not a duration", "write it like 90s, 5m or 1h"))
 		case v < time.Second || v > maxTTL:
-			bad = append(bad, field("/expires_in", "range", "is not between 1s and 720h", "choose a duration in that range"))
+			bad = append(bad, field("/expires_in", "range", "is not between 1s and 720h", "choose a duration in that range", "1s", "720h"))
 		default:
 			ttl = v
 		}

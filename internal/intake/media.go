@@ -128,7 +128,7 @@ func (m *mediaResolver) load(ctx context.Context, src mediaSource) (domain.Uploa
 		case err != nil && domain.CodeOf(err) != domain.CodeNotFound:
 			return domain.Upload{}, nil, nil, err
 		}
-		f := field("/upload", "unknown", "is not an upload that still exists", "upload the file again with POST /v1/media")
+		f := field("/upload", "unknown_upload", "is not an upload that still exists", "upload the file again with POST /v1/media")
 		return domain.Upload{}, nil, &f, nil
 	case src.Base64 != "":
 		data, err := base64.StdEncoding.DecodeString(src.Base64)

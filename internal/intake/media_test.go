@@ -33,7 +33,7 @@ func TestMediaObjectsAreReadStrictly(t *testing.T) {
 		{fmt.Sprintf(`{"upload":%q,"a/b":1}`, up.ID), "/a~1b unknown"},
 		{fmt.Sprintf(`{"Upload":%q}`, up.ID), "/Upload unknown"},
 		{`{"upload":7}`, "/upload type"},
-		{`{"upload":"upl_gone"}`, "/upload unknown"},
+		{`{"upload":"upl_gone"}`, "/upload unknown_upload"},
 		{fmt.Sprintf(`{"upload":%q,"base64":%q}`, up.ID, b64), " required"},
 		{`{}`, " required"},
 		{`{"base64":"%"}`, "/base64 format"},

@@ -176,7 +176,7 @@ func checkEnvelope(in Input, to *group) []domain.FieldError {
 	case in.Safe != 0 && to.robots != nil:
 		bad = append(bad, field("/safe", "forbidden", "is not offered by WeCom for robots", "leave it out, or send to the robots without it"))
 	case in.Safe == 2 && in.Type != wecom.KindMPNews:
-		bad = append(bad, field("/safe", "forbidden", "2 exists for mpnews only", "use 0 or 1"))
+		bad = append(bad, field("/safe", "forbidden", "2 exists for mpnews only", "use 0 or 1", "mpnews"))
 	case in.Safe == 1 && !in.Type.TakesSafe():
 		bad = append(bad, field("/safe", "forbidden", "is not offered by WeCom for "+string(in.Type), "leave it out"))
 	}

@@ -203,7 +203,7 @@ func (p *Planner) recipients(to domain.To) (group, []domain.FieldError) {
 				continue
 			}
 			if !validID(id) {
-				g.fail(fmt.Sprintf("/to/%s/%d", l.name, i), "format", "is not an id", "use the id as WeCom shows it, 1 to 64 bytes without spaces and bars", "an id of 1 to 64 bytes")
+				g.fail(fmt.Sprintf("/to/%s/%d", l.name, i), "format", "is not an id", "use the id as WeCom shows it, 1 to 64 bytes without spaces and bars", "[^ |]{1,64}")
 				continue
 			}
 			if l.which == 1 && !domain.ValidDepartment(id) {
@@ -225,7 +225,7 @@ func (p *Planner) recipients(to domain.To) (group, []domain.FieldError) {
 	}
 	for i, id := range to.Chats {
 		if !validChat(id) {
-			g.fail(fmt.Sprintf("/to/chats/%d", i), "format", "is not the id of a group chat", "use the chatid that WeCom gave when the app made the chat, 1 to 64 letters and digits", "1 to 64 letters and digits")
+			g.fail(fmt.Sprintf("/to/chats/%d", i), "format", "is not the id of a group chat", "use the chatid that WeCom gave when the app made the chat, 1 to 64 letters and digits", "[0-9A-Za-z]{1,64}")
 			continue
 		}
 		g.addTo(&g.out.chats, id)
