@@ -127,6 +127,39 @@ func TestNoTurnAfterTheEnd(t *testing.T) {
 	})
 }
 
+// TestTurnsAsOtherNodesSeeThem lets urgent messages overtake normal ones in a
+// member's line, and asks a node that does not own the lane.
+func TestTurnsAsOtherNodesSeeThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "plain", domain.Policy{})
+		n.scene(t, "high", domain.Policy{Priority: "high"})
+		var ids []string
+		for i := range 35 {
+			ids = append(ids, n.submit(t, request("plain", fmt.Sprint(i), "load-1"))...)
+		}
+		time.Sleep(5 * time.Second)
+		other := b.start("n2")
+		for i := range 35 {
+			n.submit(t, request("high", fmt.Sprint("high ", i), "load-1"))
+		}
+		time.Sleep(time.Minute)
+		require.True(t, n.engine.Owns("app:ops"))
+		for _, id := range ids[30:] {
+			own, seen := b.explained(n, id), b.explained(other, id)
+			require.Equal(t, domain.WaitMemberRate, own.WaitReason)
+			require.Equal(t, domain.WaitMemberRate, seen.WaitReason)
+			require.True(t, own.NextAttemptAt.After(time.Now()))
+			require.WithinDuration(t, own.NextAttemptAt, seen.NextAttemptAt, time.Second)
+		}
+		b.drained(5 * time.Minute)
+		require.Zero(t, b.outcome().dropped)
+	})
+}
+
 // TestAvoidPeakNotInDoubt loses an answer just before the peak minute, which is
 // longer than WeCom suppresses a repetition.
 func TestAvoidPeakNotInDoubt(t *testing.T) {

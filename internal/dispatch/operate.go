@@ -282,6 +282,8 @@ func (o *Operator) Explain(v *domain.MessageView) {
 		switch {
 		case inLine:
 			d.WaitReason, d.DueAt = domain.RateReason(d.Lane), turn
+		case !d.DueAt.After(now) && d.WaitReason == domain.RateReason(d.Lane) && !o.engine.Owns(d.Lane):
+			d.DueAt = time.Time{} // others were faster; only the owner knows when its turn comes now
 		case !d.DueAt.After(now):
 			d.WaitReason = domain.WaitNone
 		}

@@ -112,14 +112,26 @@ func (l *Lane) feed(s *stream, now time.Time) bool {
 		return l.unread(err)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	var late []domain.Deferral
 	for i := range rows {
 		d := &rows[i]
-		if l.room.Has(d.ID) {
-			continue // it stands in its line, the time in the table was an estimate
+		if !l.room.Has(d.ID) {
+			l.pushLocked(*d, false)
+			continue
 		}
-		l.pushLocked(*d, false)
+		// It stands in its line. The time in the table was an estimate, which is
+		// made anew for those who cannot ask this node.
+		if turn := l.turnLocked(d, l.room.Members(d.ID), now); turn.After(now) {
+			late = append(late, domain.Deferral{DeliveryID: d.ID, Lane: l.key, Fence: l.fence, DueAt: turn, Reason: l.rate})
+			l.laterLocked(turn)
+		}
 	}
+	l.mu.Unlock()
+	if err := l.e.store.Defer(l.e.ctx, late); err != nil {
+		return l.unread(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if n := len(rows); n > 0 {
 		s.after = domain.DueAfter{Due: rows[n-1].DueAt, ID: rows[n-1].ID}
 	}
