@@ -169,6 +169,33 @@ func TestRaisedLimitsEndPressure(t *testing.T) {
 	})
 }
 
+// TestRefusedCallKeepsNobodysPlace lets WeCom refuse a call to somebody's last
+// place in the minute: the next try does not wait for another one.
+func TestRefusedCallKeepsNobodysPlace(t *testing.T) {
+	for _, code := range []int{45033, -1} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", nil)
+				n.scene(t, "calm", domain.Policy{})
+				n.scene(t, "alert", domain.Policy{Priority: "urgent"})
+				for i := range 29 {
+					n.submit(t, request("calm", fmt.Sprint(i), "load-1"))
+				}
+				time.Sleep(time.Second)
+				b.faults(errcode(code, 1)...)
+				id := n.submit(t, request("alert", "now", "load-1", "load-2", "load-3"))[0]
+				b.becomes(id, domain.StateSent, 3*time.Second)
+				n.submit(t, request("calm", "too much", "load-1"))
+				b.drained(2 * time.Minute)
+				require.Zero(t, b.outcome().dropped)
+			})
+		})
+	}
+}
+
 // TestDigestIsClosedAfterARestart lets the recovery come when another node has
 // taken over: it goes at once, with what was collected before, and the window
 // is over for the next owner as well.

@@ -202,13 +202,13 @@ func TestPersonTimesFollowWhatBecameOfACall(t *testing.T) {
 	d.StartedAt = now
 	require.True(t, s.Admit(d, now, false).Until.IsZero())
 	require.EqualValues(t, 1000, used(now))
-	s.pacer("chat:ops").landed(d, wecom.ClassQuota, now.Add(time.Millisecond))
+	s.pacer("chat:ops").landed(d, wecom.ClassQuota, 0, now.Add(time.Millisecond))
 	require.Zero(t, used(now))
 	require.True(t, s.Admit(d, now, false).Until.IsZero())
 	s.Retract(d, true)
 	require.Zero(t, used(now))
 	require.True(t, s.Admit(d, now, false).Until.IsZero())
-	s.pacer("chat:ops").landed(d, wecom.ClassOK, now.Add(10*time.Second))
+	s.pacer("chat:ops").landed(d, wecom.ClassOK, 0, now.Add(10*time.Second))
 	require.EqualValues(t, 1000, used(now.Add(70*time.Second)), "it counts from its end")
 	require.Zero(t, used(now.Add(72*time.Second)))
 }
@@ -219,7 +219,7 @@ func TestChatCountersAreRebuilt(t *testing.T) {
 	now := time.Now()
 	cfg := Config{Apps: apps{"ops": {}}, Chat: rooms{"ops/c1": people(3), "ops/c2": people(1000)}.of}
 	body := func(chat string) domain.SentRecord {
-		return domain.SentRecord{Body: toChat(chat).Body, Recipients: 1, Counts: true}
+		return domain.SentRecord{Body: toChat(chat).Body, Recipients: 1}
 	}
 	var sent past
 	for i := range 9_990 { // over the last day
@@ -227,9 +227,7 @@ func TestChatCountersAreRebuilt(t *testing.T) {
 		r.At = now.Add(-23*time.Hour + time.Duration(i)*8*time.Second)
 		sent = append(sent, r)
 	}
-	refused := body("c1")
-	refused.At, refused.Counts = now, false
-	cfg.History = append(sent, refused)
+	cfg.History = sent
 	s := chats(t, cfg, "chat:ops")
 	n, _, _, _ := sends(s, "chat:ops", "c1", now)
 	require.Equal(t, 10, n)

@@ -57,6 +57,12 @@ func (c *corp) takeBack(at time.Time, lane string, n int) {
 	c.persons.TakeBack(at, lane, n)
 }
 
+func (c *corp) putBack(at time.Time, lane string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.persons.PutBack(at, lane, n)
+}
+
 func (c *corp) move(from, to time.Time, lane string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

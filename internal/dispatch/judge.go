@@ -46,7 +46,7 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 		}
 		c = s.fail(d, app, e, &r, now)
 	}
-	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), now)
+	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), r.Attempt.Errcode, now)
 	s.cfg.OnAttempt(app.Key, r.Attempt.Class, took)
 	s.cfg.Logger.Info("attempt", told(d, app.Key, &r)...)
 	return lane.Done{Result: r, Control: c}

@@ -104,11 +104,8 @@ const farAhead = 24 * time.Hour
 // restore counts one call that was made before this node owned the lane, and
 // returns for how many people it was.
 func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
-	var to receivers
-	if r.Counts {
-		to = p.receivers(r.Body)
-		persons = p.persons(&to, r.Recipients)
-	}
+	to := p.receivers(r.Body)
+	persons = p.persons(&to, r.Recipients)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, list := range [][]string{to.users, to.group} {
@@ -118,6 +115,9 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 	}
 	if to.unknown {
 		p.windows.RestoreAll(now, r.At)
+	}
+	if r.Busy { // by the clock of this process, as the windows have it
+		p.hold(&domain.Delivery{ID: r.DeliveryID}, now.Add(-time.Duration(now.UnixMicro()-r.At.UnixMicro())*time.Microsecond))
 	}
 	if len(p.recent) >= recentBound {
 		p.blind = now.Add(longestDup + dupLate)

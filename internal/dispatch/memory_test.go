@@ -43,7 +43,7 @@ func TestR29_CountersStopGrowing(t *testing.T) { // not parallel: it measures th
 		a, _ := p.admit(d, now, false)
 		require.Zero(t, a.Until)
 		p.begun(d)
-		p.landed(d, wecom.ClassOK, now)
+		p.landed(d, wecom.ClassOK, 0, now)
 		switch since := now.Sub(began); {
 		case since < steady || i%(rate*300) != 0:
 		case early == 0:

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"hash/maphash"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +40,7 @@ type pacer struct {
 	opened  time.Time
 	recent  map[uint64]int64     // body → until when WeCom may know it, see moment
 	flying  map[uint64]int       // body → calls with it on their way
+	held    map[string]time.Time // delivery that WeCom was too busy for → the place that it keeps for its next try
 	search  int                  // how many of them make a search for those that have ended worth it
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
@@ -58,7 +58,7 @@ func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
 		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, counted: time.Hour + reachMore,
-		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, flying: map[uint64]int{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
+		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, flying: map[uint64]int{}, held: map[string]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
 	if kind == domain.LaneChat {
 		p.corp, p.counted = s.corp(app.CorpID), 24*time.Hour+reachMore
@@ -166,18 +166,33 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	at, held := p.held[d.ID]
+	if !held {
+		return p.book(&r, d, now, reserved)
+	}
+	p.takeBack(&r, d, at)
+	if a, warn = p.book(&r, d, now, reserved); a.Until.IsZero() {
+		delete(p.held, d.ID)
+	} else {
+		p.putBack(&r, d, at)
+	}
+	return a, warn
+}
+
+// book is admit once it is clear that d may be sent at all.
+func (p *pacer) book(r *receivers, d *domain.Delivery, now time.Time, reserved bool) (a lane.Admission, warn bool) {
 	h := p.sum(d.Body)
 	if undecided(d) && now.Before(p.twins[h]) {
 		return lane.Admission{Until: now.Add(twinWait), Reason: domain.WaitBackoff}, false
 	}
-	if a := p.tomorrow(&r, d, now); !a.Until.IsZero() {
+	if a := p.tomorrow(r, d, now); !a.Until.IsZero() {
 		return a, false
 	}
-	if a := p.budget(&r, now, d.Tries == 0); !a.Until.IsZero() {
+	if a := p.budget(r, now, d.Tries == 0); !a.Until.IsZero() {
 		return a, false
 	}
 	if p.corp != nil {
-		if at := p.corp.take(now, p.lane, p.persons(&r, d.Recipients), p.allowed); at.After(now) {
+		if at := p.corp.take(now, p.lane, p.persons(r, d.Recipients), p.allowed); at.After(now) {
 			return lane.Admission{Until: at, Reason: p.reason, All: true}, false
 		}
 	}
@@ -195,7 +210,7 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 		}
 		p.twins[h] = now.Add(twinsFor)
 	}
-	return lane.Admission{}, p.quota.Add(now, p.persons(&r, d.Recipients))
+	return lane.Admission{}, p.quota.Add(now, p.persons(r, d.Recipients))
 }
 
 // tomorrow leaves to the next day what today's quota has no room for: the
@@ -270,67 +285,93 @@ func (p *pacer) free(member string, now time.Time) int {
 	return p.windows.Free(now, member)
 }
 
-// takeBack frees a place that admit booked.
-func (p *pacer) takeBack(r *receivers, d *domain.Delivery) {
-	p.windows.Forget(r.users, d.StartedAt)
-	p.windows.Forget(r.group, d.StartedAt)
+// takeBack frees a place that was booked at that time.
+func (p *pacer) takeBack(r *receivers, d *domain.Delivery, at time.Time) {
+	p.windows.Forget(r.users, at)
+	p.windows.Forget(r.group, at)
 	if r.unknown {
-		p.windows.ForgetAll(d.StartedAt)
+		p.windows.ForgetAll(at)
 	}
 	n := p.persons(r, d.Recipients)
-	p.quota.TakeBack(d.StartedAt, n)
+	p.quota.TakeBack(at, n)
 	if p.corp != nil {
-		p.corp.takeBack(d.StartedAt, p.lane, n)
+		p.corp.takeBack(at, p.lane, n)
 	}
 }
 
-// untaken reports whether an attempt of that class certainly left nothing at
-// WeCom.
-func untaken(c wecom.Class) bool {
-	switch c {
-	case wecom.ClassNotSent, wecom.ClassQuota, wecom.ClassToken, wecom.ClassTokenOrConfig, wecom.ClassConfig:
-		return true
-	default:
-		return false
+// putBack undoes takeBack.
+func (p *pacer) putBack(r *receivers, d *domain.Delivery, at time.Time) {
+	p.windows.Record(at, r.users)
+	p.windows.Record(at, r.group)
+	if r.unknown {
+		p.windows.RecordAll(at)
 	}
+	n := p.persons(r, d.Recipients)
+	p.quota.Add(at, n)
+	if p.corp != nil {
+		p.corp.putBack(at, p.lane, n)
+	}
+}
+
+// systemBusy is WeCom's answer that it could not do it now. It does not tell
+// whether it did: the call counts until the next try, which goes in its place.
+const systemBusy = -1
+
+// heldBound is how many keep a place for their next try; over it all wait for
+// another one.
+const heldBound = 4096
+
+// untaken reports whether an attempt that came to that certainly left nothing at
+// WeCom. The store's [domain.SentRecord] are the others.
+func untaken(class wecom.Class, errcode int) bool {
+	return class != wecom.ClassOK && class != wecom.ClassAmbiguous && errcode != systemBusy
+}
+
+func (p *pacer) hold(d *domain.Delivery, at time.Time) {
+	if len(p.held) >= heldBound {
+		clear(p.held)
+	}
+	p.held[d.ID] = at
 }
 
 // landed corrects the counters once a call has ended: what WeCom did not take
 // is given back, and what was slow counts from its end, for WeCom counted it
 // somewhere in between: d.StartedAt is when its place was booked, and a commit
 // lay before the call.
-func (p *pacer) landed(d *domain.Delivery, class wecom.Class, end time.Time) {
-	taken := class == wecom.ClassOK || class == wecom.ClassAmbiguous || class == wecom.ClassTransient
-	last := end
-	switch {
-	case !taken:
-		last = time.Time{}
-	case class == wecom.ClassAmbiguous:
-		last = end.Add(dupLate)
-	}
-	p.mu.Lock()
-	p.arrived(d, last)
-	p.mu.Unlock()
-	if taken && end.Sub(d.StartedAt) < 200*time.Millisecond {
-		return // inside the windows' margin
-	}
+func (p *pacer) landed(d *domain.Delivery, class wecom.Class, errcode int, end time.Time) {
 	r := p.receivers(d.Body)
-	all := append(slices.Clone(r.users), r.group...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if taken {
-		p.windows.Move(all, d.StartedAt, end)
-		n := p.persons(&r, d.Recipients)
-		p.quota.Move(d.StartedAt, end, n)
-		if p.corp != nil {
-			p.corp.move(d.StartedAt, end, p.lane, n)
-		}
-		if r.unknown {
-			p.windows.MoveAll(d.StartedAt, end)
-		}
+	if untaken(class, errcode) {
+		p.arrived(d, time.Time{})
+		p.takeBack(&r, d, d.StartedAt)
 		return
 	}
-	p.takeBack(&r, d)
+	last, counted := end, d.StartedAt
+	if class == wecom.ClassAmbiguous {
+		last = end.Add(dupLate)
+	}
+	p.arrived(d, last)
+	if end.Sub(d.StartedAt) >= 200*time.Millisecond { // not inside the windows' margin
+		counted = end
+		p.move(&r, d, end)
+	}
+	if errcode == systemBusy {
+		p.hold(d, counted)
+	}
+}
+
+func (p *pacer) move(r *receivers, d *domain.Delivery, end time.Time) {
+	p.windows.Move(r.users, d.StartedAt, end)
+	p.windows.Move(r.group, d.StartedAt, end)
+	if r.unknown {
+		p.windows.MoveAll(d.StartedAt, end)
+	}
+	n := p.persons(r, d.Recipients)
+	p.quota.Move(d.StartedAt, end, n)
+	if p.corp != nil {
+		p.corp.move(d.StartedAt, end, p.lane, n)
+	}
 }
 
 // report adds the use of the limits.

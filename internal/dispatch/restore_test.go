@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hongyan/internal/domain"
+	"hongyan/wecom"
 )
 
 func sentTo(user string, at time.Time) domain.SentRecord {
 	return domain.SentRecord{
-		DeliveryID: "dlv_" + user, At: at, Recipients: 1, Counts: true,
+		DeliveryID: "dlv_" + user, At: at, Recipients: 1,
 		Body: json.RawMessage(fmt.Sprintf(`{"touser":%q,"msgtype":"text","text":{"content":"x"}}`, user)),
 	}
 }
@@ -78,4 +79,45 @@ func TestWhatIsNotReadCounts(t *testing.T) {
 	a, _ = p.admit(d, d.StartedAt, false)
 	require.Zero(t, a.Until)
 	require.Zero(t, d.DupInterval, "nobody knows whether an equal one went out")
+}
+
+// A call that WeCom was too busy for counts, and its next try goes in its place,
+// also under another owner; what was certainly refused does not count.
+func TestNextTryGoesInItsPlace(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var sent past
+	for i := range 30 {
+		sent = append(sent, sentTo("hot", now.Add(-time.Duration(i+1)*time.Second)))
+	}
+	sent[3].DeliveryID, sent[3].Busy = "dlv_busy", true
+	s := New(Config{Apps: apps{"ops": {}}, History: sent})
+	_, err := s.Open(t.Context(), "app:ops", "")
+	require.NoError(t, err)
+	p := s.pacer("app:ops")
+	call := func(id string) *domain.Delivery {
+		return &domain.Delivery{ID: id, Body: sent[0].Body, Recipients: 1, DupInterval: -1, StartedAt: now}
+	}
+	admits := func(d *domain.Delivery) bool { a, _ := p.admit(d, now, false); return a.Until.IsZero() }
+	require.False(t, admits(call("dlv_other")))
+	busy := call("dlv_busy")
+	require.True(t, admits(busy))
+	require.False(t, admits(call("dlv_other")), "it had one place and has one")
+	p.landed(busy, wecom.ClassTransient, -1, now.Add(time.Second)) // slow: it counts from its end
+	now = now.Add(time.Second)
+	require.False(t, admits(call("dlv_other")))
+	busy.StartedAt = now
+	require.True(t, admits(busy))
+	p.landed(busy, wecom.ClassTransient, 45033, now)
+	require.Empty(t, p.held)
+	require.True(t, admits(call("dlv_other")), "WeCom has nothing of it")
+
+	p.windows.Record(now.Add(-62*time.Second), []string{"cold"}) // the place is over, and others are used up
+	p.hold(busy, now.Add(-62*time.Second))
+	for range 30 {
+		p.windows.Record(now, []string{"cold"})
+	}
+	busy.Body = sentTo("cold", now).Body
+	require.False(t, admits(busy))
+	require.Equal(t, []int{30, 31}, p.windows.Used(now, "cold"), "who does not go keeps the old one")
 }

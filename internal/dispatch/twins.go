@@ -65,7 +65,7 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 // undecided reports whether the duplicate check of d may be decided anew: WeCom
 // has none of its attempts, and may have got equal bytes since them.
 func undecided(d *domain.Delivery) bool {
-	return d.DupInterval < 0 || untaken(wecom.Class(d.FailedClass))
+	return d.DupInterval < 0 || d.FailedClass != "" && untaken(wecom.Class(d.FailedClass), d.Errcode) && !d.InDoubt()
 }
 
 // arrived ends the flight of a body, which WeCom may have taken until last; not
@@ -142,5 +142,9 @@ func (p *pacer) retract(d *domain.Delivery, sure bool, now time.Time) {
 		return
 	}
 	p.arrived(d, time.Time{})
-	p.takeBack(&r, d)
+	if d.Errcode == systemBusy { // its place was that of the try before
+		p.hold(d, d.StartedAt)
+		return
+	}
+	p.takeBack(&r, d, d.StartedAt)
 }

@@ -94,14 +94,14 @@ func TestTwinsAreRememberedFromTheEnd(t *testing.T) {
 		known time.Duration // until then the next one goes without the check; 0: never
 	}{
 		{"in flight", func(*pacer, *domain.Delivery) {}, 100 * time.Hour},
-		{"answered late", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassOK, began.Add(time.Minute)) }, time.Minute + window + dupMargin},
-		{"no answer", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassAmbiguous, began.Add(time.Minute)) }, time.Minute + window + dupMargin + dupLate},
-		{"not sent", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassNotSent, began.Add(time.Minute)) }, 0},
+		{"answered late", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassOK, 0, began.Add(time.Minute)) }, time.Minute + window + dupMargin},
+		{"no answer", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassAmbiguous, 0, began.Add(time.Minute)) }, time.Minute + window + dupMargin + dupLate},
+		{"not sent", func(p *pacer, d *domain.Delivery) { p.landed(d, wecom.ClassNotSent, 0, began.Add(time.Minute)) }, 0},
 		{"not made", func(p *pacer, d *domain.Delivery) { p.retract(d, true, began) }, 0},
 		{"not made, and its intent may be written down", func(p *pacer, d *domain.Delivery) { p.retract(d, false, began) }, window + dupMargin},
 		{"one of two", func(p *pacer, d *domain.Delivery) {
 			p.admit(first("x"), began, false)
-			p.landed(d, wecom.ClassOK, began)
+			p.landed(d, wecom.ClassOK, 0, began)
 		}, 100 * time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,11 +128,11 @@ func TestTwinsAreRememberedFromTheEnd(t *testing.T) {
 	p, d, other := New(Config{}).newPacer("app:ops", domain.App{}), first("x"), first("x")
 	d.StartedAt = began
 	p.admit(d, began, false)
-	p.landed(d, wecom.ClassQuota, began)
+	p.landed(d, wecom.ClassQuota, 0, began)
 	d.FailedClass = string(wecom.ClassQuota)
 	other.StartedAt = began.Add(window)
 	p.admit(other, other.StartedAt, false)
-	p.landed(other, wecom.ClassOK, other.StartedAt)
+	p.landed(other, wecom.ClassOK, 0, other.StartedAt)
 	require.Equal(t, 1800, other.DupInterval)
 	p.admit(d, other.StartedAt.Add(time.Minute), false)
 	require.Zero(t, d.DupInterval, "WeCom would swallow it")

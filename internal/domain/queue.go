@@ -103,12 +103,13 @@ type LaneStats struct {
 	WaitReasons map[WaitReason]int64
 }
 
-// SentRecord is one past attempt that counts against WeCom's limits.
+// SentRecord is one past attempt that counts against WeCom's limits: WeCom took
+// it or may have.
 type SentRecord struct {
 	DeliveryID string
 	At         time.Time
 	Body       []byte // without duplicate-check fields
-	Counts     bool   // WeCom took it or may have: it counts against the limits
+	Busy       bool   // WeCom answered −1: its next try goes in its place
 	Recipients int
 }
 

@@ -132,6 +132,9 @@ func (p *Persons) TakeBack(at time.Time, stream string, n int) {
 	}
 }
 
+// PutBack undoes a TakeBack.
+func (p *Persons) PutBack(at time.Time, stream string, n int) { p.add(p.moment(at), n, stream) }
+
 // Move says that what was counted at from may have reached WeCom as late as to.
 func (p *Persons) Move(from, to time.Time, stream string, n int) {
 	if i := p.find(from, stream, n); i >= 0 {

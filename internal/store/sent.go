@@ -7,16 +7,19 @@ import (
 	"hongyan/internal/domain"
 )
 
+// taken are the calls that WeCom took or may have taken. −1, "system busy", does
+// not say; such a call counts until the next try, which goes in its place.
+const taken = `(a.class IN ('ok', 'ambiguous') OR a.errcode = -1 AND a.n = d.tries)`
+
 // EachSent tells of the calls of a lane that were booked in [since, until) and
-// that WeCom took or may have taken, and of those it refused whose delivery has
-// another try coming; each with the time of its end, newest first, at most most.
-// It reports whether there were more.
+// that WeCom took or may have taken; each with the time of its end, newest
+// first, at most most. It reports whether there were more.
 // The record and its body are valid only during the call.
 func (s *Store) EachSent(ctx context.Context, lane string, since, until time.Time, most int, tell func(domain.SentRecord)) (more bool, err error) {
 	const query = `SELECT a.delivery_id, a.started_at + a.duration, d.body, d.recipients,
-			a.class IN ('ok', 'ambiguous')
+			a.errcode = -1 AND d.finished_at IS NULL
 			FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-			WHERE a.lane = $1 AND a.started_at >= $2 AND a.started_at < $3 AND (a.class IN ('ok', 'ambiguous') OR d.finished_at IS NULL)
+			WHERE a.lane = $1 AND a.started_at >= $2 AND a.started_at < $3 AND ` + taken + `
 			ORDER BY a.started_at DESC LIMIT $4`
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -31,7 +34,7 @@ func (s *Store) EachSent(ctx context.Context, lane string, since, until time.Tim
 		}
 		var x domain.SentRecord
 		var at int64
-		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Recipients, &x.Counts); err != nil {
+		if err = r.Scan(&x.DeliveryID, &at, &x.Body, &x.Recipients, &x.Busy); err != nil {
 			break
 		}
 		x.At = moment(at)
@@ -53,7 +56,7 @@ func (s *Store) SentPersons(ctx context.Context, lane string, since time.Time, t
 	const (
 		most = 200_000
 		sent = ` FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-			WHERE a.lane = $1 AND a.started_at >= $2 AND (a.n < d.tries OR d.started_at >= $2) AND a.class IN ('ok', 'ambiguous') AND `
+			WHERE a.lane = $1 AND a.started_at >= $2 AND (a.n < d.tries OR d.started_at >= $2) AND ` + taken + ` AND `
 		group = `EXISTS (SELECT 1 FROM recipients r WHERE r.message_id = d.message_id AND r.kind IN ('all', 'department', 'tag'))`
 	)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
