@@ -196,6 +196,35 @@ func TestRefusedCallKeepsNobodysPlace(t *testing.T) {
 	}
 }
 
+// TestRefusedCallIsDivided lets the limits of one of three be used up while a
+// call to them waits that WeCom refused: the others do not wait for that one.
+func TestRefusedCallIsDivided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", nil)
+		n.scene(t, "calm", domain.Policy{})
+		n.scene(t, "alert", domain.Policy{Priority: "urgent"})
+		b.faults(errcode(45009, 1)...)
+		id := n.submit(t, request("calm", "to three", "load-1", "load-2", "load-3"))[0]
+		time.Sleep(time.Second)
+		require.Len(t, b.view(id).Deliveries[0].Attempts, 1)
+		for i := range 30 {
+			n.submit(t, request("alert", fmt.Sprint(i), "load-1"))
+		}
+		b.until("two of them have it", 65*time.Second, func() bool { return b.view(id).Counts.Accepted == 2 })
+		v := b.becomes(id, domain.StateSent, 65*time.Second)
+		require.Len(t, v.Deliveries, 2)
+		require.Len(t, v.Deliveries[0].Attempts, 2)
+		require.Len(t, v.Deliveries[1].Attempts, 1)
+		require.Zero(t, b.outcome().dropped)
+		for _, user := range []string{"load-1", "load-2", "load-3"} {
+			require.Equal(t, 1, b.outcome().seen["to three→"+user])
+		}
+	})
+}
+
 // TestDigestIsClosedAfterARestart lets the recovery come when another node has
 // taken over: it goes at once, with what was collected before, and the window
 // is over for the next owner as well.

@@ -234,8 +234,8 @@ func (s *Sender) Report(laneKey string, now time.Time, r *domain.LaneReport) {
 	s.pacer(laneKey).report(now, r)
 }
 
-// Divide is part of lane.Sender: the bytes are not frozen before the first
-// attempt, so each part gets a body of its own.
+// Divide is part of lane.Sender: the bytes are not frozen before WeCom may have
+// them, so each part gets a body of its own.
 func (s *Sender) Divide(d *domain.Delivery, later []string) (domain.Split, bool) {
 	users, parties, tags, all := wecom.Receivers(d.Body)
 	if all || len(parties)+len(tags) > 0 { // one call, whoever is behind it
@@ -258,6 +258,7 @@ func (s *Sender) Divide(d *domain.Delivery, later []string) (domain.Split, bool)
 	// Of digests whose rest waits for the same people one is made again.
 	x.Rest.Digest = strings.TrimPrefix(x.Rest.Digest, domain.DigestMark)
 	x.Rest.State, x.Rest.Owner, x.Rest.Fence, x.Rest.Tries = domain.StateQueued, "", 0, 0
+	x.Rest.FailedClass, x.Rest.Errcode = "", 0
 	x.First.State = domain.StateQueued
 	return x, true
 }

@@ -188,7 +188,7 @@ func (p *pacer) book(r *receivers, d *domain.Delivery, now time.Time, reserved b
 	if a := p.tomorrow(r, d, now); !a.Until.IsZero() {
 		return a, false
 	}
-	if a := p.budget(r, now, d.Tries == 0); !a.Until.IsZero() {
+	if a := p.budget(r, now, d.Untaken()); !a.Until.IsZero() {
 		return a, false
 	}
 	if p.corp != nil {
@@ -217,7 +217,7 @@ func (p *pacer) book(r *receivers, d *domain.Delivery, now time.Time, reserved b
 // rest of the users of a call, the whole call, or everything.
 func (p *pacer) tomorrow(r *receivers, d *domain.Delivery, now time.Time) lane.Admission {
 	n, left := p.persons(r, d.Recipients), p.quota.Left(now)
-	divisible := d.Tries == 0 && !r.grouped() && left > 0 && n > int(left)
+	divisible := d.Untaken() && !r.grouped() && left > 0 && n > int(left)
 	if p.quota.Allowed == 0 || !divisible && p.quota.Fits(now, n) {
 		return lane.Admission{}
 	}
@@ -229,7 +229,7 @@ func (p *pacer) tomorrow(r *receivers, d *domain.Delivery, now time.Time) lane.A
 }
 
 // budget says who of the receivers has no budget and when they have again. A
-// call that cannot be divided, because it goes to a group or was tried, waits
+// call that cannot be divided, because it goes to a group or may be at WeCom, waits
 // for the last of them.
 func (p *pacer) budget(r *receivers, now time.Time, divisible bool) lane.Admission {
 	a := lane.Admission{Reason: p.reason}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
-	"hongyan/wecom"
 )
 
 // recentBound is how many sent bodies a lane remembers for telling an honest
@@ -65,7 +64,7 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 // undecided reports whether the duplicate check of d may be decided anew: WeCom
 // has none of its attempts, and may have got equal bytes since them.
 func undecided(d *domain.Delivery) bool {
-	return d.DupInterval < 0 || d.FailedClass != "" && untaken(wecom.Class(d.FailedClass), d.Errcode) && !d.InDoubt()
+	return d.DupInterval < 0 || d.Untaken()
 }
 
 // arrived ends the flight of a body, which WeCom may have taken until last; not

@@ -82,6 +82,10 @@ func (d *Delivery) InDoubt() bool {
 	return d.FailedClass == FailedAmbiguous || d.FailedClass == FailedReleased
 }
 
+// Untaken reports whether WeCom certainly has none of d's attempts: those that
+// do not count against the schedule left nothing there.
+func (d *Delivery) Untaken() bool { return d.Attempts == 0 }
+
 // Expired reports whether d's time is over.
 func (d *Delivery) Expired(now time.Time) bool {
 	return !d.ExpiresAt.IsZero() && !now.Before(d.ExpiresAt)

@@ -296,7 +296,7 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		if !parked {
 			l.queue.push(*d, true)
 		}
-	case len(a.Later) > 0 && d.Tries == 0:
+	case len(a.Later) > 0 && d.Untaken():
 		if l.divideLocked(d, a.Later, a.Until, a.Reason, now, b) {
 			return
 		}
@@ -322,7 +322,7 @@ func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time,
 			wake = at
 		}
 	}
-	if d.Tries == 0 && len(members) < len(l.e.sender.Members(d)) && l.divideLocked(d, members, wake, l.rate, now, b) {
+	if d.Untaken() && len(members) < len(l.e.sender.Members(d)) && l.divideLocked(d, members, wake, l.rate, now, b) {
 		return
 	}
 	l.parkLocked(d, wake, now, b, members...)

@@ -7,12 +7,12 @@ import (
 )
 
 // Split divides a waiting delivery in two: all of it or nothing. It fails with
-// domain.CodeConflict when the delivery is no longer waiting, was tried or
-// divided already, or its lane has a newer fence.
+// domain.CodeConflict when the delivery is no longer waiting, WeCom may have it,
+// it was divided already, or its lane has a newer fence.
 func (s *Store) Split(ctx context.Context, x domain.Split) error {
 	const (
 		narrow = `UPDATE deliveries SET body = $1, recipients = $2, digest = $3, dup_until = $4
-			WHERE id = $5 AND state IN ('queued', 'scheduled') AND tries = 0 AND recipients = $6`
+			WHERE id = $5 AND state IN ('queued', 'scheduled') AND attempts = 0 AND recipients = $6`
 		move  = `UPDATE recipients SET delivery_id = $1 WHERE message_id = $2 AND delivery_id = $3 AND kind = 'user' AND rkey `
 		count = `UPDATE messages SET deliveries = deliveries + 1 WHERE id = $1`
 	)
