@@ -91,6 +91,33 @@ func TestPiecesExpireTogether(t *testing.T) {
 	}
 }
 
+// TestNothingOvertakesATextInALine lets a text of three pieces stand in a
+// member's line, and a message behind it.
+func TestNothingOvertakesATextInALine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 2 })
+		n.scene(t, "long", domain.Policy{Overflow: "split"})
+		for i := range 20 { // several calls at once from now on
+			n.submit(t, request("long", fmt.Sprint(i), fmt.Sprintf("load-%d", 2+i)))
+		}
+		time.Sleep(5 * time.Second)
+		n.submit(t, request("long", "filler 1", "load-1"), request("long", "filler 2", "load-1"))
+		time.Sleep(time.Second)
+		n.submit(t, request("long", strings.Repeat("a long report\n", 400), "load-1"))
+		time.Sleep(time.Second)
+		n.submit(t, request("long", "after", "load-1"))
+		b.drained(3 * time.Minute)
+		all := b.texts("load-1")
+		require.Len(t, all, 6)
+		require.Equal(t, "after", all[5])
+		require.Equal(t, 24, b.between(0, 2*time.Minute), "the first two pieces in the first minute")
+		require.Zero(t, b.outcome().dropped)
+	})
+}
+
 // A scene may be named by its code in the list's filter, as in a request.
 func TestListBySceneCode(t *testing.T) {
 	w := newWorld(t, sandbox.Options{})

@@ -122,14 +122,15 @@ func (l *Lane) obeyLocked(v *verdict, open map[string]*domain.Delivery, b *batch
 		return
 	}
 	if v.stays && v.row != nil {
-		if l.room.Leave(v.id) {
-			l.held[v.id] = struct{}{}
-		}
+		l.restLocked(v.row, time.Now().Add(idleCheck), time.Now())
 		return
 	}
 	delete(s.aside, v.id)
 	if v.free() && l.room.Has(v.id) {
 		l.parts.free[v.id] = v.begun
+		for _, m := range l.room.Members(v.id) {
+			l.room.Wake(m, time.Now())
+		}
 		return
 	}
 	l.room.Leave(v.id)

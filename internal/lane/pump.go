@@ -250,6 +250,9 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 	switch {
 	case w == wayAsked && parked:
 		return // in its line until that is known
+	case w == wayTaken && parked: // it keeps its place, and order wakes its lines
+		l.restLocked(d, now.Add(idleCheck), now)
+		return
 	case w != wayFree:
 		l.room.Leave(d.ID)
 		l.held[d.ID] = struct{}{}
@@ -345,10 +348,8 @@ func (l *Lane) divideLocked(d *domain.Delivery, later []string, until time.Time,
 }
 
 // stayLocked keeps a delivery in its lines, and adds those of other members who
-// have become the obstacle. Each line moves again when it may go, or when there
-// is budget for the one behind it.
+// have become the obstacle.
 func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *batch) {
-	t := ticket(d)
 	members := l.room.Members(d.ID)
 	for _, m := range a.Members {
 		if !slices.ContainsFunc(members, func(x string) bool { return strings.EqualFold(x, m) }) {
@@ -357,8 +358,15 @@ func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *bat
 			return
 		}
 	}
-	for _, m := range members {
-		at, rank := a.Until, l.room.Ahead(m, t)
+	l.restLocked(d, a.Until, now)
+}
+
+// restLocked lets the lines in which d stands move at a time, or earlier for
+// those behind it if there is budget for them as well.
+func (l *Lane) restLocked(d *domain.Delivery, until, now time.Time) {
+	t := ticket(d)
+	for _, m := range l.room.Members(d.ID) {
+		at, rank := until, l.room.Ahead(m, t)
 		if l.room.Line(m) > rank+1 {
 			if next := l.e.sender.Next(l.key, m, now, rank+1); next.After(now) && next.Before(at) {
 				at = next
