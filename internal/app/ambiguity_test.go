@@ -79,16 +79,17 @@ func TestR16_HonestRepeatsAroundTheEndOfTheWindow(t *testing.T) {
 		b, n := newPipedBubble(t, sandbox.Options{})
 		defer b.close()
 		n.scene(t, "short", domain.Policy{DuplicateWindow: "10s"})
-		for i, gap := range []time.Duration{9900, 10_000, 10_100, 10_250, 10_310, 11_000, 12_500} {
+		for i, ms := range []int{9900, 10_000, 10_100, 10_250, 10_310, 11_000, 12_500} {
+			gap := time.Duration(ms) * time.Millisecond
 			b.faults(sandbox.Fault{Latency: sandbox.Duration(300 * time.Millisecond), Next: 1})
 			text := fmt.Sprint("hello ", i)
 			first := n.submit(t, request("short", text, "load-1"))[0]
-			time.Sleep(gap * time.Millisecond)
+			time.Sleep(gap)
 			b.faults()
 			second := n.submit(t, request("short", text, "load-1"))[0]
 			b.becomes(first, domain.StateSent, time.Minute)
 			b.becomes(second, domain.StateSent, time.Minute)
-			require.Equal(t, 2, b.outcome().seen[text+"→load-1"], "%s after the first", gap*time.Millisecond)
+			require.Equal(t, 2, b.outcome().seen[text+"→load-1"], "%s after the first", gap)
 		}
 	})
 }
