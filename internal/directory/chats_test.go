@@ -28,7 +28,7 @@ func (r *rooms) Chat(ctx context.Context, app, chat string) ([]string, error) {
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(r.takes):
+	case <-time.After(r.pause()):
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,6 +39,12 @@ func (r *rooms) Chat(ctx context.Context, app, chat string) ([]string, error) {
 	return nil, errors.New("no such chat")
 }
 
+func (r *rooms) pause() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.takes
+}
+
 func (r *rooms) PutChat(_ context.Context, c domain.ChatMembers) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,6 +53,8 @@ func (r *rooms) PutChat(_ context.Context, c domain.ChatMembers) error {
 }
 
 func (r *rooms) ListChats(_ context.Context, since time.Time, _ int) (out []domain.ChatMembers, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, c := range r.stored {
 		if !c.ReadAt.Before(since) {
 			out = append(out, c)
@@ -130,7 +138,9 @@ func TestChatsThatCannotBeRead(t *testing.T) {
 		require.False(t, known)
 		require.False(t, soon, "nobody waits longer than that")
 		time.Sleep(10 * time.Second) // the call is given up
+		r.mu.Lock()
 		r.takes = time.Millisecond
+		r.mu.Unlock()
 		for range 40 {
 			c.Members("ops", "c1")
 			time.Sleep(time.Second)
