@@ -85,7 +85,7 @@ func (tr *traffic) start() {
 	for _, n := range tr.nodes {
 		tr.wg.Go(func() { tr.follow(n) })
 	}
-	tr.loop(5*time.Minute, tr.trouble)
+	tr.loop(troubleEvery, tr.trouble)
 	tr.loop(min(tr.length/2, 4*time.Minute), func(int) { tr.wecom.ExpireTokens(0) })
 }
 
@@ -362,9 +362,15 @@ func (tr *traffic) edit(i int) {
 	tr.done["edits"].Add(1)
 }
 
-// trouble is a bad day of WeCom for one app. Short soaks have none: it takes a
-// minute to end.
+const troubleEvery = 5 * time.Minute
+
+// trouble is a bad day of WeCom for one app. It takes a minute to end, so short
+// soaks have none, and none begins where the load is about to end: what an app
+// still owes then is looked at.
 func (tr *traffic) trouble(i int) {
+	if time.Duration(i)*troubleEvery > tr.length-2*time.Minute {
+		return
+	}
 	f := seldom()[i%len(seldom())]
 	if f.Match.Op == sandbox.OpGetToken {
 		tr.wecom.ExpireTokens(0)
