@@ -197,6 +197,20 @@ func (b *bubble) kill(n *node) {
 	}
 }
 
+// pair starts two nodes. The first owns the lane of the app ops, which is warm,
+// and both know the scene plain.
+func (b *bubble) pair() (first, second *node) {
+	b.t.Helper()
+	first = b.start("n1")
+	first.app(b.t, "ops", nil)
+	first.scene(b.t, "plain", domain.Policy{})
+	first.submit(b.t, request("plain", "warm", "load-0"))
+	b.drained(time.Second)
+	second = b.start("n2")
+	require.NoError(b.t, second.catalog.Refresh(b.t.Context()))
+	return first, second
+}
+
 // app saves an app.
 func (n *node) app(t *testing.T, key string, edit func(a *domain.App)) {
 	t.Helper()

@@ -59,13 +59,7 @@ func TestR33_BlockedOnEveryNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, sandbox.Options{Accounts: -1})
 		defer b.close()
-		first := b.start("n1")
-		first.app(t, "ops", nil)
-		first.scene(t, "plain", domain.Policy{})
-		first.submit(t, request("plain", "warm", "load-0"))
-		b.drained(time.Second)
-		second := b.start("n2")
-		require.NoError(t, second.catalog.Refresh(t.Context()))
+		first, second := b.pair()
 		require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: 60020}))
 		for i := range 20 {
 			second.submit(t, request("plain", fmt.Sprint("held ", i), fmt.Sprintf("load-%d", i)))
@@ -113,13 +107,7 @@ func TestResumeOnAnotherNode(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBubble(t, sandbox.Options{Accounts: -1})
 				defer b.close()
-				first := b.start("n1")
-				first.app(t, "ops", nil)
-				first.scene(t, "plain", domain.Policy{})
-				first.submit(t, request("plain", "warm", "load-0"))
-				b.drained(time.Second)
-				second := b.start("n2")
-				require.NoError(t, second.catalog.Refresh(t.Context()))
+				first, second := b.pair()
 				stopped := func() bool {
 					_, _, stopped := first.engine.Waits("app:ops")
 					return stopped

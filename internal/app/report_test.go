@@ -113,13 +113,7 @@ func TestLanesSayWhenTheyGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, sandbox.Options{Accounts: -1})
 		defer b.close()
-		first := b.start("n1")
-		first.app(t, "ops", nil)
-		first.scene(t, "plain", domain.Policy{})
-		first.submit(t, request("plain", "warm", "load-0"))
-		b.drained(time.Second)
-		second := b.start("n2")
-		require.NoError(t, second.catalog.Refresh(t.Context()))
+		first, second := b.pair()
 		lane := func(n *node) domain.LaneStatus {
 			lanes, err := n.operator.Lanes(t.Context())
 			require.NoError(t, err)

@@ -227,7 +227,8 @@ func agentIn(body []byte) (from, to int) {
 // Send is part of lane.Sender.
 func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 	began := time.Now()
-	s.pacer(d.Lane).begun(d)
+	p := s.pacer(d.Lane)
+	p.begun(d)
 	if d.Tries == 1 && d.WaitReason == domain.WaitNone {
 		s.cfg.OnFirst(began.Sub(d.Since))
 	}
@@ -241,7 +242,7 @@ func (s *Sender) Send(ctx context.Context, d *domain.Delivery) lane.Done {
 		}, began)
 	}
 	call := s.call
-	if s.pacer(d.Lane).kind == domain.LaneRobot {
+	if p.kind == domain.LaneRobot {
 		call = s.callRobot
 	}
 	res, err := call(ctx, app, d)
