@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -99,11 +101,27 @@ func TestR33_BlockedOnEveryNode(t *testing.T) {
 	})
 }
 
-// TestResumeOnAnotherNode: a person who has mended the cause resumes the app on
-// a node that does not own its lane and has not heard yet that it stands still.
+// TestResumeOnAnotherNode: a person who has mended the cause resumes or tests the
+// app on a node that does not own its lane and has not heard yet that it stands
+// still.
 func TestResumeOnAnotherNode(t *testing.T) {
-	for _, errcode := range []int{60020, 45009} {
-		t.Run(fmt.Sprint(errcode), func(t *testing.T) {
+	resume := func(ctx context.Context, n *node) error {
+		_, err := n.operator.Resume(ctx, "ops", "")
+		return err
+	}
+	test := func(ctx context.Context, n *node) error {
+		answer, err := n.operator.Test(ctx, "ops")
+		if err == nil && !answer.OK {
+			err = errors.New(answer.Errmsg)
+		}
+		return err
+	}
+	for _, c := range []struct {
+		name    string
+		errcode int
+		mend    func(context.Context, *node) error
+	}{{"blocked, resumed", 60020, resume}, {"blocked, tested", 60020, test}, {"limited, resumed", 45009, resume}} {
+		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBubble(t, sandbox.Options{Accounts: -1})
 				defer b.close()
@@ -113,14 +131,13 @@ func TestResumeOnAnotherNode(t *testing.T) {
 					return stopped
 				}
 				for i, heard := range []time.Duration{time.Second / 2, 6 * time.Second} { // not yet, and long since
-					require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: errcode}))
+					require.NoError(t, b.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Errcode: c.errcode}))
 					first.submit(t, request("plain", fmt.Sprint("held ", i), "load-0"))
 					time.Sleep(heard)
 					require.True(t, first.engine.Owns("app:ops"))
 					require.True(t, stopped())
 					require.NoError(t, b.wecom.SetFaults())
-					_, err := second.operator.Resume(t.Context(), "ops", "")
-					require.NoError(t, err)
+					require.NoError(t, c.mend(t.Context(), second))
 					_, _, waits := second.operator.Waits("app:ops")
 					require.False(t, waits)
 					b.drained(time.Second)

@@ -45,11 +45,24 @@ func (s *Sender) judge(d *domain.Delivery, app domain.App, res wecom.SendResult,
 			r.Attempt.Errmsg = e.Error()
 		}
 		c = s.fail(d, app, e, &r, now)
+		if again(d, &r) {
+			r.Again, r.Event = true, false
+		}
 	}
 	s.pacer(d.Lane).landed(d, wecom.Class(r.Attempt.Class), r.Attempt.Errcode, now)
 	s.cfg.OnAttempt(app.Key, r.Attempt.Class, took)
 	s.cfg.Logger.Info("attempt", told(d, app.Key, &r)...)
 	return lane.Done{Result: r, Control: c}
+}
+
+// fullHistory is up to which number every attempt of a delivery is kept and told.
+const fullHistory = 20
+
+// again reports whether an attempt that spends nothing says no more than the one
+// before it: a probe of an app that is out of order for days would fill the
+// ledger with the same word.
+func again(d *domain.Delivery, r *domain.Result) bool {
+	return d.Tries > fullHistory && !r.Counted && !r.Next.Final() && r.Attempt.Class == d.FailedClass && r.Attempt.Errcode == d.Errcode
 }
 
 // told is the line of an attempt in the log. An errcode is WeCom's: where it has

@@ -182,6 +182,7 @@ func (o *Operator) Test(ctx context.Context, key string) (domain.AppTest, error)
 	if err != nil {
 		return domain.AppTest{}, err
 	}
+	o.Sync(ctx) // another node may have been refused a moment ago
 	began := time.Now()
 	err = o.probe(ctx, app)
 	out := domain.AppTest{OK: err == nil, Errmsg: "ok", Duration: time.Since(began)}
@@ -191,6 +192,7 @@ func (o *Operator) Test(ctx context.Context, key string) (domain.AppTest, error)
 		case wecom.ClassConfig, wecom.ClassToken, wecom.ClassTokenOrConfig:
 			until := o.sender.health.Block(key, e, time.Now())
 			o.pause(key, lane.Pause{Reason: domain.WaitAppBlocked, Until: until})
+			o.tell(ctx, key)
 		default:
 		}
 	} else if err != nil {
@@ -198,6 +200,7 @@ func (o *Operator) Test(ctx context.Context, key string) (domain.AppTest, error)
 	}
 	if err == nil && o.Health(key).State == domain.HealthBlocked {
 		o.Changed(key)
+		o.tell(ctx, key)
 	}
 	out.Health = o.Health(key)
 	return out, nil

@@ -56,6 +56,7 @@ type Result struct {
 	At         time.Time
 	Rejected   []Recipient // only those whose outcome differs from OutcomeOf(Next); matched by Kind and lower-cased ID
 	Event      bool        // write delivery.retry for a non-final result
+	Again      bool        // tells what the attempt before it told, whose place in the ledger it takes
 	NextTry    time.Time   // what that says of the next attempt; zero: nobody knows when it comes, or none does
 }
 

@@ -180,8 +180,9 @@ const (
 		WHERE id = ? AND state = 'sending' AND fence = ? AND tries = ?`
 	insertAttempt = `INSERT OR IGNORE INTO attempts (message_id, delivery_id, n, fence, lane, node, started_at, duration, class, http_status,
 		errcode, errmsg, msgid, response_code, stale) VALUES `
-	rejectRecipient = `UPDATE recipients SET outcome = ?, errcode = ?, reason = ?, at = ? WHERE message_id = ? AND kind = ? AND rkey = ?`
-	finishMessage   = `UPDATE messages SET state = ?, finished_at = ? WHERE id = ? AND deliveries = 1 AND finished_at IS NULL`
+	supersedeAttempt = `DELETE FROM attempts WHERE delivery_id = ? AND n = ? AND class = ? AND errcode = ? AND stale = 0`
+	rejectRecipient  = `UPDATE recipients SET outcome = ?, errcode = ?, reason = ?, at = ? WHERE message_id = ? AND kind = ? AND rkey = ?`
+	finishMessage    = `UPDATE messages SET state = ?, finished_at = ? WHERE id = ? AND deliveries = 1 AND finished_at IS NULL`
 )
 
 // failedClass is what the row remembers of the last attempt.
@@ -223,6 +224,11 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 			a.Class, a.HTTPStatus, a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
 		if !held {
 			continue
+		}
+		if r.Again {
+			if _, err := b.q.exec(ctx, supersedeAttempt, a.DeliveryID, a.N-1, a.Class, a.Errcode); err != nil {
+				return err
+			}
 		}
 		for j := range r.Rejected {
 			x := &r.Rejected[j]

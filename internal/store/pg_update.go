@@ -48,6 +48,8 @@ const (
 		msgid, response_code, stale) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
 		$7::bigint[], $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bytea[], $15::bigint[])
 		ON CONFLICT DO NOTHING`
+	pgSupersede = `DELETE FROM attempts a USING unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]) AS u (id, n, class, errcode)
+		WHERE a.delivery_id = ANY (ARRAY[u.id]) AND a.n = u.n AND a.class = u.class AND a.errcode = u.errcode AND a.stale = 0`
 	pgReject = `UPDATE recipients r SET outcome = u.outcome, errcode = u.errcode, reason = u.reason, at = u.at
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[])
 			AS u (message_id, kind, rkey, outcome, errcode, reason, at)
@@ -195,7 +197,7 @@ func (u *updates) queue(b *pgx.Batch) {
 // follow writes what follows from the changed deliveries: attempts, outcomes
 // of recipients, final messages and events.
 func (u *updates) follow(ctx context.Context, b *pgBatch) error {
-	var attempts, rejected, events columns
+	var attempts, again, rejected, events columns
 	var late []place
 	for _, p := range u.order {
 		r := &p.o.results[p.i]
@@ -208,6 +210,9 @@ func (u *updates) follow(ctx context.Context, b *pgBatch) error {
 			a.Errcode, a.Errmsg, a.MsgID, []byte(a.ResponseCode), boolInt(a.Stale || !held))
 		if !held {
 			continue
+		}
+		if r.Again {
+			again.row(a.DeliveryID, a.N-1, a.Class, a.Errcode)
 		}
 		for j := range r.Rejected {
 			x := &r.Rejected[j]
@@ -231,6 +236,7 @@ func (u *updates) follow(ctx context.Context, b *pgBatch) error {
 		p.o.applied[p.i] = ok
 	}
 	attempts.queue(b.next, pgInsertAttempts)
+	again.queue(b.next, pgSupersede)
 	rejected.queue(b.next, pgReject)
 	if err := u.endMessages(ctx, b, &events); err != nil {
 		return err

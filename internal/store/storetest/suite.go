@@ -19,6 +19,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 	}{
 		{"MessageLife", messageLife},
 		{"Retry", retry},
+		{"AttemptsAlike", attemptsAlike},
 		{"PartialOutcome", partialOutcome},
 		{"ManyDeliveries", manyDeliveries},
 		{"Settle", settle},

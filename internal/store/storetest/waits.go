@@ -46,6 +46,45 @@ func waits(t *testing.T, open Opener) {
 	require.Equal(t, []bool{true}, ok)
 }
 
+// attemptsAlike lets an attempt take the place of the one before it, if that said
+// the same and was not late.
+func attemptsAlike(t *testing.T, open Opener) {
+	s := open(t, "n1")
+	sub, fence := accepted(t, s, "ops", "a")
+	d := sub.Deliveries[0]
+	for i, x := range []struct {
+		class string
+		again bool
+		left  []int
+	}{
+		{"not_sent", false, []int{1}},
+		{"not_sent", false, []int{1, 2}},
+		{"not_sent", true, []int{1, 3}},
+		{"not_sent", true, []int{1, 4}},
+		{"config", true, []int{1, 4, 5}}, // the one before is of another class: both stay
+		{"config", true, []int{1, 4, 6}},
+		{"ok", false, []int{1, 4, 6, 7}},
+	} {
+		d.Tries = i
+		c := ClaimOf(d, "n1", fence)
+		require.Equal(t, []bool{true}, claim(t, s, c))
+		r := ResultOf(d, c, domain.StateQueued)
+		if x.class == "ok" {
+			r = ResultOf(d, c, domain.StateSent)
+		}
+		r.Counted, r.Again, r.Attempt.Class = false, x.again, x.class
+		require.Equal(t, []bool{true}, finish(t, s, r))
+		require.Equal(t, []bool{true}, finish(t, s, r), "a repeat after a lost answer")
+		v, err := s.FindMessage(t.Context(), d.MessageID)
+		require.NoError(t, err)
+		var left []int
+		for _, a := range v.Deliveries[0].Attempts {
+			left = append(left, a.N)
+		}
+		require.Equal(t, x.left, left)
+	}
+}
+
 func cancel(t *testing.T, open Opener) {
 	ctx := t.Context()
 	s := open(t, "n1")
