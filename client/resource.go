@@ -190,6 +190,8 @@ type Key struct {
 	ExpiresAt  string   `json:"expires_at,omitempty"`
 	LastUsedAt string   `json:"last_used_at,omitempty"`
 	RevokedAt  string   `json:"revoked_at,omitempty"`
+
+	Warnings []FieldError `json:"warnings,omitempty"` // which of its scenes and apps do not exist; only when it is made
 }
 
 // CreateKey makes an API key. It is not repeated on errors.

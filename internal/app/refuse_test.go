@@ -226,6 +226,33 @@ func TestWarningsSpeakTheCallersLanguage(t *testing.T) {
 	require.Contains(t, card.body["warnings"].([]any)[0], "截断")
 }
 
+// Names that stand for nothing are told of where they are written: what they
+// name may follow, and until then a send is refused.
+func TestNamesThatStandForNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	found := func(a answer) (out []string) {
+		list, _ := a.body["warnings"].([]any)
+		for _, x := range list {
+			out = append(out, fmt.Sprint(x.(map[string]any)["pointer"], " ", x.(map[string]any)["message"]))
+		}
+		return out
+	}
+	text := obj{"type": "text", "text": obj{"content": "x"}}
+	scene := obj{"app": "ops", "content": text, "to": obj{"audiences": []string{"later"}, "robots": []string{"nowhere"}}}
+	en := []string{"/to/audiences/0 there is no such audience", "/to/robots/0 there is no such robot"}
+	require.Equal(t, en, found(w.must("PUT", "/v1/scenes/note?dry_run=true", scene)))
+	require.Equal(t, en, found(w.must("PUT", "/v1/scenes/note", scene)))
+	require.Equal(t, []string{"/to/audiences/0 没有这个接收组", "/to/robots/0 没有这个机器人"}, found(w.must("GET", "/v1/scenes/note", nil, "Accept-Language", "zh")))
+	require.Equal(t, []string{"/audiences/0 there is no such audience"}, found(w.must("PUT", "/v1/audiences/all", obj{"audiences": []string{"later"}})))
+	w.must("PUT", "/v1/audiences/later", obj{"users": []string{"load-1"}})
+	require.Empty(t, found(w.must("GET", "/v1/audiences/all", nil)))
+	require.Equal(t, en[1:], found(w.must("GET", "/v1/scenes/note", nil)))
+	key := w.must("POST", "/v1/keys", obj{"name": "x", "scopes": []string{"send"}, "scenes": []string{"note", "nowhere"}, "apps": []string{"ops", "nowhere"}})
+	require.Equal(t, []string{"/scenes/1 there is no such scene", "/apps/1 there is no such app"}, found(key))
+	require.NotContains(t, string(w.must("GET", "/v1/keys", nil).raw), "warnings")
+}
+
 // A resend is repeated under its Idempotency-Key as a send is.
 func TestResendOnce(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,10 @@ func (c *applyCmd) Run(s *session) error {
 		return err
 	}
 	results := make([]applied, 0, len(docs))
-	failed, made := 0, tried{}
+	failed, made, all := 0, tried{}, tried{}
+	for _, d := range docs {
+		all.add(d)
+	}
 	for _, d := range docs {
 		var r applied
 		if c.DryRun {
@@ -60,6 +63,10 @@ func (c *applyCmd) Run(s *session) error {
 			r.Action, r.Error = "error", err.Error()
 			c.refused(s, d, err)
 		}
+		r.Warnings = slices.DeleteFunc(r.Warnings, func(w client.FieldError) bool {
+			_, follows := all.names(d, w)
+			return follows
+		})
 		results = append(results, r)
 		for _, w := range r.Warnings {
 			s.sayf("%s:%d: %s/%s: warning: %s: %s", d.file, d.lineOf(w.Pointer), d.kind, d.key, clean(w.Pointer), clean(w.Message+" → "+w.Fix))

@@ -74,14 +74,24 @@ func (t tried) excuse(d document, err error) (needs []string, ok bool) {
 		return nil, false
 	}
 	for _, f := range e.Fields {
-		kind := map[string]string{"unknown_app": "App", "unknown_scene": "Scene", "unknown_audience": "Audience"}[f.Code]
-		n := d.at(f.Pointer)
-		if kind == "" || n == nil || !t[kind+"/"+n.Value] {
+		name, ok := t.names(d, f)
+		if !ok {
 			return nil, false
 		}
-		needs = append(needs, kind+"/"+clean(n.Value))
+		needs = append(needs, clean(name))
 	}
 	return needs, true
+}
+
+// names reports whether a finding is that something is missing which is in t,
+// and names it.
+func (t tried) names(d document, f client.FieldError) (string, bool) {
+	kind := map[string]string{"unknown_app": "App", "unknown_scene": "Scene", "unknown_audience": "Audience", "unknown_robot": "Robot"}[f.Code]
+	n := d.at(f.Pointer)
+	if kind == "" || n == nil {
+		return "", false
+	}
+	return kind + "/" + n.Value, t[kind+"/"+n.Value]
 }
 
 // difference compares a document with what the gateway has.

@@ -49,6 +49,16 @@ func TestApplyDryRun(t *testing.T) {
 	require.NotContains(t, do(ExitOK, before, "apply", "-f", "-").out, "updated")
 	require.NotContains(t, do(ExitOK, docs, "apply", "-f", "-", "--json").out, `"update"`)
 
+	// What names something that follows in the same file is not told of.
+	circle := "kind: Audience\nkey: a\naudiences: [b, c]\n---\nkind: Audience\nkey: b\nusers: [load-1]\n"
+	for _, args := range [][]string{{"apply", "-n", "-f", "-"}, {"apply", "-f", "-"}} {
+		got = do(ExitOK, circle, args...)
+		require.Contains(t, got.err, "-:3: Audience/a: warning: /audiences/1: there is no such audience")
+		require.NotContains(t, got.err, "/audiences/0")
+	}
+	do(ExitOK, "", "audience", "delete", "a", "--yes")
+	do(ExitOK, "", "audience", "delete", "b", "--yes")
+
 	secret := strings.Replace(docs, "{env: OPS_SECRET}", "{env: OTHER}", 1)
 	require.Contains(t, dry(ExitOK, secret).out, "App/ops would be updated\n  ~ secret: (secret)\n")
 	proxy := strings.Replace(docs, "{env: OPS_PROXY}", strings.Replace(base, "http://", "http://u:CANARY-new@", 1), 1)

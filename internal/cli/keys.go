@@ -43,6 +43,9 @@ func (c *keyCreateCmd) Run(s *session) error {
 	if s.root.JSON {
 		return s.printJSON(k)
 	}
+	for _, w := range k.Warnings {
+		s.sayf("warning: %s: %s", clean(w.Pointer), clean(w.Message+" → "+w.Fix))
+	}
 	s.notef("%s (%s): keep the key, it is not shown again", clean(k.ID), clean(k.Name))
 	return s.printf("%s\n", clean(k.Key))
 }

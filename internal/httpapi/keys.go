@@ -41,6 +41,8 @@ type Key struct {
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
+
+	Warnings []ProblemField `json:"warnings,omitempty" doc:"Which of its scenes and apps do not exist, in this answer only"`
 }
 
 func keyView(k domain.APIKey) Key {
@@ -91,7 +93,7 @@ func createKey(s *Server, w http.ResponseWriter, r *request) error {
 		return err
 	}
 	v := keyView(stored)
-	v.Key = clear
+	v.Key, v.Warnings = clear, s.keyWarnings(r, stored)
 	w.Header().Set("Location", "/v1/keys/"+stored.ID)
 	return reply(w, http.StatusCreated, v)
 }

@@ -34,12 +34,13 @@ type (
 	SceneDoc struct {
 		domain.Scene
 		ResourceDoc
-		Warnings []ProblemField `json:"warnings" doc:"What is allowed and hardly meant, such as a digest that outlives its messages; a PUT ignores it"`
+		Warnings []ProblemField `json:"warnings" doc:"What is allowed and hardly meant, such as a digest that outlives its messages or an audience that does not exist; a PUT ignores it"`
 	}
 	// AudienceDoc is an audience as it is read.
 	AudienceDoc struct {
 		domain.Audience
 		ResourceDoc
+		Warnings []ProblemField `json:"warnings" doc:"What is allowed and hardly meant, such as an audience that does not exist; a PUT ignores it"`
 	}
 	// RobotDoc is a robot as it is read.
 	RobotDoc struct {

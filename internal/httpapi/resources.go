@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"hongyan/internal/domain"
-	"hongyan/internal/scene"
 )
 
 // readOnly are fields that an answer carries and a PUT ignores, so that what
@@ -196,8 +195,8 @@ func (s *Server) resourceView(r *request, res domain.Resource) (json.RawMessage,
 			more["health"] = healthView(s.cfg.Apps.Health(sender), r.language())
 		}
 	}
-	if res.Kind == domain.ResourceScene {
-		more["warnings"] = warnings(r, res.Spec)
+	if res.Kind == domain.ResourceScene || res.Kind == domain.ResourceAudience {
+		more["warnings"] = s.warnings(r, res.Kind, res.Spec)
 	}
 	tail, err := json.Marshal(more)
 	if err != nil {
@@ -212,19 +211,6 @@ func (s *Server) resourceView(r *request, res domain.Resource) (json.RawMessage,
 		out = append(out, ',')
 	}
 	return append(out, tail[1:]...), nil
-}
-
-// warnings say what is allowed in a scene and hardly meant.
-func warnings(r *request, spec json.RawMessage) []ProblemField {
-	out := []ProblemField{}
-	var sc domain.Scene
-	if json.Unmarshal(spec, &sc) != nil {
-		return out // only scenes that were checked are stored
-	}
-	for _, f := range scene.Warn(sc) {
-		out = append(out, fieldText(r.language(), f))
-	}
-	return out
 }
 
 func getResource(kind domain.ResourceKind) handler {
@@ -388,7 +374,7 @@ func (s *Server) putResource(w http.ResponseWriter, r *request, res domain.Resou
 		if err != nil {
 			return err
 		}
-		return replyChange(w, r, change, false)
+		return s.replyChange(w, r, res.Kind, change)
 	}
 	stored, created, err := s.cfg.Resources.PutResource(r.Context(), res, at, r.caller.KeyID)
 	if err != nil {

@@ -82,7 +82,7 @@ func putScene(s *Server, w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return moved(ifMatch, seen, err)
 		}
-		return replyChange(w, r, change, true)
+		return s.replyChange(w, r, domain.ResourceScene, change)
 	}
 	v, created, err := s.cfg.Scenes.PutScene(r.Context(), sc, at, r.caller.KeyID)
 	if err != nil {

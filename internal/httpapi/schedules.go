@@ -192,7 +192,7 @@ func putSchedule(s *Server, w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return err
 		}
-		return replyChange(w, r, change, false)
+		return s.replyChange(w, r, domain.ResourceSchedule, change)
 	}
 	v, created, err := s.cfg.Schedules.PutSchedule(r.Context(), r.caller, body.schedule(key), ifMatch)
 	if err != nil {

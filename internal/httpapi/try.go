@@ -33,8 +33,8 @@ func (r *request) dryRun() (bool, error) {
 	return dry, nil
 }
 
-func replyChange(w http.ResponseWriter, r *request, c domain.Change, warn bool) error {
-	out := Change{Result: "unchanged", Secrets: c.Secrets, Before: c.Before, After: c.After, Warnings: []ProblemField{}}
+func (s *Server) replyChange(w http.ResponseWriter, r *request, kind domain.ResourceKind, c domain.Change) error {
+	out := Change{Result: "unchanged", Secrets: c.Secrets, Before: c.Before, After: c.After}
 	switch {
 	case c.Created:
 		out.Result = "created"
@@ -44,8 +44,6 @@ func replyChange(w http.ResponseWriter, r *request, c domain.Change, warn bool) 
 	if out.Secrets == nil {
 		out.Secrets = []string{}
 	}
-	if warn {
-		out.Warnings = warnings(r, c.After)
-	}
+	out.Warnings = s.warnings(r, kind, c.After)
 	return reply(w, http.StatusOK, out)
 }

@@ -74,13 +74,18 @@ func (p *parts) way(d *domain.Delivery) (w way, begun bool) {
 		}
 	}
 	if w != wayFree {
-		s.aside[d.ID] = d.Handling.Part
+		p.setAside(d)
 	}
 	if w == wayAsked {
 		p.look(d.MessageID, s)
 	}
 	p.tidy(d.MessageID, s)
 	return w, begun
+}
+
+// setAside lets a piece wait until one before it has ended.
+func (p *parts) setAside(d *domain.Delivery) {
+	p.sequence(d.MessageID).aside[d.ID] = d.Handling.Part
 }
 
 // end notes that a delivery has ended or left the memory: those that wait for it

@@ -271,7 +271,11 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		l.deferLocked(d, until, domain.WaitScheduled, b)
 		return
 	}
-	if !parked {
+	if parked {
+		if l.giveWayLocked(d, now, b) {
+			return
+		}
+	} else {
 		if !begun && l.digestLocked(d, now, b) {
 			return
 		}
@@ -331,6 +335,40 @@ func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time,
 	l.parkLocked(d, wake, now, b, members...)
 }
 
+// giveWayLocked keeps a delivery that one of its lines has called from passing
+// those who stand before it in another one: they can have all the budget that is
+// there, or have an earlier piece of the same text. Its people in such lines go
+// on waiting, the others get it now. It reports whether there are any.
+func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
+	var until time.Time
+	var late []string
+	all, t, text := l.e.sender.Members(d), ticket(d), false
+	first := t
+	first.At, first.ID = d.Since, ""
+	for _, m := range all {
+		ahead := l.room.Ahead(m, t)
+		pieces := d.Handling.Part > 1 && ahead > l.room.Ahead(m, first)
+		if ahead == 0 || !pieces && ahead < l.e.sender.Free(l.key, m, now) {
+			continue
+		}
+		late, text = append(late, m), text || pieces
+		if at := l.e.sender.Next(l.key, m, now, ahead); at.After(until) {
+			until = at
+		}
+	}
+	switch {
+	case len(late) == 0:
+		return false
+	case len(late) < len(all) && d.Untaken() && l.divideLocked(d, late, until, l.rate, now, b):
+	case text:
+		l.parts.setAside(d)
+		l.restLocked(d, now.Add(idleCheck), now)
+	default:
+		l.stayLocked(d, Admission{Members: late, Until: until}, now, b)
+	}
+	return true
+}
+
 // divideLocked asks for two deliveries instead of one; false when it cannot be
 // divided.
 func (l *Lane) divideLocked(d *domain.Delivery, later []string, until time.Time, reason domain.WaitReason, now time.Time, b *batch) bool {
@@ -367,6 +405,11 @@ func (l *Lane) restLocked(d *domain.Delivery, until, now time.Time) {
 	t := ticket(d)
 	for _, m := range l.room.Members(d.ID) {
 		at, rank := until, l.room.Ahead(m, t)
+		if rank > 0 { // nor does it hold up who goes before it
+			if next := l.e.sender.Next(l.key, m, now, 0); next.After(now) && next.Before(at) {
+				at = next
+			}
+		}
 		if l.room.Line(m) > rank+1 {
 			if next := l.e.sender.Next(l.key, m, now, rank+1); next.After(now) && next.Before(at) {
 				at = next
