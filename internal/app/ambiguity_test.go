@@ -94,6 +94,57 @@ func TestR16_HonestRepeatsAroundTheEndOfTheWindow(t *testing.T) {
 	})
 }
 
+// TestR16_HonestRepeatAfterTheWindow repeats a message in doubt long after its
+// window, when WeCom has got an equal one meanwhile: both arrive.
+func TestR16_HonestRepeatAfterTheWindow(t *testing.T) {
+	for _, c := range []struct {
+		name, policy string
+		again        func(b *bubble, n *node, id string)
+	}{
+		{"held, then sent by hand", "hold", func(b *bubble, n *node, id string) {
+			n.submit(b.t, request("first", "hello", "load-1"))
+			b.until("the twin is sent", time.Minute, func() bool { return len(b.taken()) == 1 })
+			lanes, err := b.store.Release(b.t.Context(), id, "somebody")
+			require.NoError(b.t, err)
+			n.engine.Wake(b.t.Context(), lanes[0])
+		}},
+		{"behind one that is more urgent, when the app is resumed", "retry", func(b *bubble, n *node, _ string) {
+			n.submit(b.t, request("first", "hello", "load-1"))
+			_, err := n.operator.Resume(b.t.Context(), "ops", "")
+			require.NoError(b.t, err)
+		}},
+	} {
+		for _, byValue := range []bool{false, true} {
+			t.Run(fmt.Sprint(c.name, byValue), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b, n := newPipedBubble(t, sandbox.Options{DuplicateByValue: byValue})
+					defer b.close()
+					n.scene(t, "doubt", domain.Policy{OnUncertain: c.policy, DuplicateWindow: "1m"})
+					n.scene(t, "first", domain.Policy{Priority: "urgent", DuplicateWindow: "1m"})
+					b.faults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Drop: sandbox.Reset, When: sandbox.Before}) // not taken, nobody knows
+					id := n.submit(t, request("doubt", "hello", "load-1"))[0]
+					b.until("it is in doubt", 10*time.Minute, func() bool {
+						d := b.view(id).Deliveries[0].Delivery
+						return d.Doubts >= 3 && d.State == domain.StateQueued
+					})
+					if c.policy == "retry" {
+						_, err := n.operator.Pause(t.Context(), "ops", "")
+						require.NoError(t, err)
+					} else {
+						b.until("it is held", 10*time.Minute, func() bool { return b.view(id).WaitReason == domain.WaitHeld })
+					}
+					time.Sleep(10 * time.Minute)
+					b.faults()
+					c.again(b, n, id)
+					b.becomes(id, domain.StateSent, time.Minute)
+					b.drained(time.Minute)
+					require.Equal(t, 2, b.outcome().seen["hello→load-1"], "each is on the phone")
+				})
+			})
+		}
+	}
+}
+
 // TestR18_TTL lets messages expire behind an outage: nothing goes out after
 // its time, and only what WeCom certainly does not have is called expired.
 func TestR18_TTL(t *testing.T) {

@@ -35,22 +35,28 @@ const (
 	dupLate = 30 * time.Second
 )
 
-// duplicateCheck decides, once and before the first attempt, whether WeCom
+// duplicateCheck decides, before the first attempt, whether WeCom
 // shall suppress repeats of these bytes. A second honest message with equal
 // bytes inside the window must go without the check, or WeCom swallows it. It
 // knows the bytes of every attempt, also of a retry that another node began:
 // while a call is on its way, and then for as long as WeCom may know them, whose
 // window begins when the call reaches it. DupUntil counts from now instead: at
 // least until then a repeat is suppressed.
+// A repeat after the end of its own window goes without the check, too, if WeCom
+// may have got equal bytes of another message since.
 // It reports whether d is the first with them.
 func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
 	p.forget(now)
 	until, some := p.recent[h]
-	known := p.flying[h] > 0 || some && p.moment(now) < until || now.Before(p.blind)
+	blind := p.flying[h] > 0 || now.Before(p.blind)
+	known := blind || some && p.moment(now) < until
 	if d.DupWindow > 0 {
 		p.flying[h]++
 	}
 	if !undecided(d) {
+		if d.DupInterval > 0 && !covered(d, now) && (blind || p.twinSince(d, until, now)) {
+			d.DupInterval, d.DupUntil = 0, time.Time{}
+		}
 		return false
 	}
 	d.DupInterval, d.DupUntil = 0, time.Time{}
@@ -59,6 +65,15 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 	}
 	d.DupInterval, d.DupUntil = d.DupWindow, now.Add(time.Duration(d.DupWindow)*time.Second)
 	return true
+}
+
+// twinSince reports whether WeCom may have got equal bytes of another message
+// since the last attempt of d, whose own window is over: it would take a repeat
+// of d for that one. last is until when it may know those that have ended. Taking
+// d's own attempt for another's costs a suppression that nobody counts on.
+func (p *pacer) twinSince(d *domain.Delivery, last int64, now time.Time) bool {
+	own := d.StartedAt.Add(time.Duration(d.DupWindow)*time.Second + 2*dupLate + dupMargin)
+	return last > p.moment(own) && p.moment(now) < last
 }
 
 // undecided reports whether the duplicate check of d may be decided anew: WeCom

@@ -345,6 +345,9 @@ func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	all, t, text := l.e.sender.Members(d), ticket(d), false
 	first := t
 	first.At, first.ID = d.Since, ""
+	if len(all) != d.Recipients { // of a department it is those whose lines it stands in
+		all = append(slices.Clip(all), l.room.Members(d.ID)...)
+	}
 	for _, m := range all {
 		ahead := l.room.Ahead(m, t)
 		pieces := d.Handling.Part > 1 && ahead > l.room.Ahead(m, first)
