@@ -197,7 +197,19 @@ func (s *soak) run() {
 // messages as the walk before is proof.
 func (s *soak) drain() {
 	s.t.Helper()
-	w, known := s.nodes[0].world, -1
+	w, known, walks := s.nodes[0].world, -1, 0
+	defer func() {
+		if !s.t.Failed() {
+			return
+		}
+		s.t.Logf("%d walks, the last met %d messages", walks, known)
+		for _, state := range openStates {
+			for _, m := range w.must("GET", "/v1/messages?limit=3&state="+state, nil).body["items"].([]any) {
+				s.t.Logf("open: %s", w.must("GET", "/v1/messages/"+m.(obj)["id"].(string), nil).raw)
+			}
+		}
+		s.t.Logf("lanes: %s", w.must("GET", "/v1/lanes", nil).raw)
+	}()
 	ended := func() bool {
 		s.traffic.release()
 		for _, state := range openStates { // costs less
@@ -210,7 +222,7 @@ func (s *soak) drain() {
 			met++
 			open = open || slices.Contains(openStates, m["state"].(string))
 		})
-		known = met
+		known, walks = met, walks+1
 		return !open && met == before
 	}
 	// A call that hangs, four -1 in a row and a pause have their times.

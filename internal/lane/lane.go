@@ -150,27 +150,6 @@ func (l *Lane) reserve(d *domain.Delivery) bool {
 	return true
 }
 
-// behind names the members of d in whose lines somebody goes before it.
-func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (members []string) {
-	if l.room.Len() == 0 {
-		return nil
-	}
-	for _, m := range l.e.sender.Members(d) {
-		if l.room.Ahead(m, t) > 0 {
-			members = append(members, m)
-		}
-	}
-	return members
-}
-
-// ticket is d's place in a line. Pieces of a text are as old as each other, and
-// what is left of a divided one has a new id: so a piece is older than the next
-// by less than times are told apart.
-func ticket(d *domain.Delivery) pace.Ticket {
-	at := d.Since.Add(time.Duration(d.Handling.Part) * time.Nanosecond)
-	return pace.Ticket{ID: d.ID, Priority: int(d.Priority), At: at, Expires: d.ExpiresAt}
-}
-
 // openLocked reports whether a slot is free now.
 func (l *Lane) openLocked(now time.Time) bool {
 	return !l.sick && l.flying < l.width.Now() && l.results < resultBound && !l.pausedLocked(now)
