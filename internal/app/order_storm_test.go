@@ -21,7 +21,7 @@ import (
 // their order.
 func TestSplitTextsInAStorm(t *testing.T) {
 	const lines = 65 // of a piece
-	for seed := range uint64(scaled(200)) {
+	for seed := range uint64(scaled(60)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 7))
