@@ -162,9 +162,8 @@ func soakAlert(edit int) obj {
 func (s *soak) run() {
 	t := s.t
 	require.NoError(t, s.wecom.SetFaults(soakFaults()...))
-	s.traffic = newTraffic(s)
+	s.traffic, s.began = newTraffic(s), time.Now()
 	s.traffic.start()
-	s.began = time.Now()
 	every := min(max(s.length/80, 250*time.Millisecond), 10*time.Second)
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -251,9 +251,9 @@ func (tr *traffic) step(i int) {
 		}}, "")
 	case 9, 10, 11: // every four seconds a digest for each of two, so less than a thousand an hour
 		tr.post(n, viaScene("digest", n, fmt.Sprintf("digest-%d", i%2)), "")
-	case 12: // more digests than a member may get in a minute, each twenty minutes for another: nobody may get them for an hour
+	case 12: // more digests than a member may get in a minute, each twenty minutes for another: nobody may get a thousand of them in an hour
 		if tr.length >= longSoak {
-			m := viaScene("digest", n, fmt.Sprintf("digest-%d", 2+i/soakRate/1200))
+			m := viaScene("digest", n, fmt.Sprintf("digest-%d", 2+int(time.Since(tr.began)/(20*time.Minute))))
 			m["digest_key"] = fmt.Sprintf("key %d", i/40%5)
 			tr.post(n, m, "")
 		}
