@@ -248,8 +248,8 @@ func TestNamesThatStandForNothing(t *testing.T) {
 	w.must("PUT", "/v1/audiences/later", obj{"users": []string{"load-1"}})
 	require.Empty(t, found(w.must("GET", "/v1/audiences/all", nil)))
 	require.Equal(t, en[1:], found(w.must("GET", "/v1/scenes/note", nil)))
-	key := w.must("POST", "/v1/keys", obj{"name": "x", "scopes": []string{"send"}, "scenes": []string{"note", "nowhere"}, "apps": []string{"ops", "nowhere"}})
-	require.Equal(t, []string{"/scenes/1 there is no such scene", "/apps/1 there is no such app"}, found(key))
+	key := w.must("POST", "/v1/keys", obj{"name": "x", "scopes": []string{"send"}, "scenes": []string{"note", "nowhere"}, "apps": []string{"ops", "nowhere"}, "app": "nowhere"})
+	require.Equal(t, []string{"/scenes/1 there is no such scene", "/apps/1 there is no such app", "/app there is no such app"}, found(key))
 	require.NotContains(t, string(w.must("GET", "/v1/keys", nil).raw), "warnings")
 }
 

@@ -35,10 +35,9 @@ const (
 	dupLate = 30 * time.Second
 )
 
-// duplicateCheck decides, before the first attempt, whether WeCom
-// shall suppress repeats of these bytes. A second honest message with equal
-// bytes inside the window must go without the check, or WeCom swallows it. It
-// knows the bytes of every attempt, also of a retry that another node began:
+// duplicateCheck decides, before the first attempt, whether WeCom shall suppress
+// repeats of these bytes. A second honest message with equal bytes inside the
+// window must go without the check, or WeCom swallows it. It knows the bytes of every attempt, also of a retry that another node began:
 // while a call is on its way, and then for as long as WeCom may know them, whose
 // window begins when the call reaches it. DupUntil counts from now instead: at
 // least until then a repeat is suppressed.
@@ -48,13 +47,13 @@ const (
 func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
 	p.forget(now)
 	until, some := p.recent[h]
-	blind := p.flying[h] > 0 || now.Before(p.blind)
-	known := blind || some && p.moment(now) < until
+	unsure := p.flying[h] > 0 || now.Before(p.blind) // the memory does not say all
+	known := unsure || some && p.moment(now) < until
 	if d.DupWindow > 0 {
 		p.flying[h]++
 	}
 	if !undecided(d) {
-		if d.DupInterval > 0 && !covered(d, now) && (blind || p.twinSince(d, until, now)) {
+		if d.DupInterval > 0 && !covered(d, now) && (unsure || p.twinSince(d, until, now)) {
 			d.DupInterval, d.DupUntil = 0, time.Time{}
 		}
 		return false

@@ -25,24 +25,16 @@ func (s *Server) warnings(r *request, kind domain.ResourceKind, spec json.RawMes
 		}
 	default:
 	}
-	out := make([]ProblemField, len(found))
-	for i, f := range found {
-		out[i] = fieldText(r.language(), f)
-	}
-	return out
+	return r.told(found)
 }
 
 // keyWarnings say which limits of a key name nothing.
 func (s *Server) keyWarnings(r *request, k domain.APIKey) []ProblemField {
 	found := append(s.strange(r, "/scenes", domain.ResourceScene, k.Scenes), s.strange(r, "/apps", domain.ResourceApp, k.Apps)...)
-	if k.App != "" && len(s.strange(r, "", domain.ResourceApp, []string{k.App})) > 0 {
+	if k.App != "" && !s.exists(r, domain.ResourceApp, k.App) {
 		found = append(found, unknown("/app", domain.ResourceApp))
 	}
-	out := make([]ProblemField, len(found))
-	for i, f := range found {
-		out[i] = fieldText(r.language(), f)
-	}
-	return out
+	return r.told(found)
 }
 
 // strangeBound is how many names that stand for nothing are told of.
@@ -51,15 +43,30 @@ const strangeBound = 20
 // strange finds names that stand for nothing yet. They are no errors: what they
 // name may be written after what names it, as in a file with both.
 func (s *Server) strange(r *request, pointer string, kind domain.ResourceKind, keys []string) (out []domain.FieldError) {
-	if s.cfg.Resources == nil {
-		return nil
-	}
 	for i, key := range keys {
-		if _, err := s.cfg.Resources.GetResource(r.Context(), kind, key); missing(err) {
+		if !s.exists(r, kind, key) {
 			if out = append(out, unknown(fmt.Sprintf("%s/%d", pointer, i), kind)); len(out) == strangeBound {
 				break
 			}
 		}
+	}
+	return out
+}
+
+// exists reports whether a name stands for something, as far as can be told.
+func (s *Server) exists(r *request, kind domain.ResourceKind, key string) bool {
+	if s.cfg.Resources == nil {
+		return true
+	}
+	_, err := s.cfg.Resources.GetResource(r.Context(), kind, key)
+	return !missing(err)
+}
+
+// told gives findings their words in the caller's language.
+func (r *request) told(found []domain.FieldError) []ProblemField {
+	out := make([]ProblemField, len(found))
+	for i, f := range found {
+		out[i] = fieldText(r.language(), f)
 	}
 	return out
 }
