@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -13,8 +14,54 @@ import (
 	"hongyan/internal/domain"
 	"hongyan/internal/seal"
 	"hongyan/internal/store"
+	"hongyan/sandbox"
 	"hongyan/wecom"
 )
+
+// Two nodes want to probe a blocked app at the same moment: one does, and the
+// next time it is the other one's turn, for it may be this node alone that WeCom
+// refuses.
+func TestHealth_ProbesTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{})
+		defer b.close()
+		refused := &wecom.Error{Op: "message/send", Code: 60020}
+		nodes := []*node{b.start("n1"), b.start("n2")}
+		probes := func(n *node) bool {
+			h := n.sender.Health()
+			if _, ask := h.Turn("ops", time.Now(), true); ask {
+				_, err := h.Ask(t.Context(), "ops", time.Now())
+				require.NoError(t, err)
+			}
+			until, _ := h.Turn("ops", time.Now(), true)
+			return until.IsZero()
+		}
+		time.Sleep(5 * time.Second) // a heartbeat
+		next := nodes[0].sender.Health().Block("ops", refused, time.Now())
+		var turns []int
+		for range 6 {
+			time.Sleep(5 * time.Second)
+			for _, n := range nodes {
+				require.WithinDuration(t, next, n.sender.Health().Of("ops").NextProbeAt, time.Millisecond)
+				require.False(t, probes(n), "too early")
+			}
+			time.Sleep(time.Until(next))
+			before := len(turns)
+			for range 100 {
+				for i, n := range nodes {
+					if probes(n) {
+						turns = append(turns, i)
+					}
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			require.Len(t, turns, before+1, "one call")
+			next = nodes[turns[before]].sender.Health().Block("ops", refused, time.Now())
+		}
+		require.Equal(t, []int{0, 1, 0, 1, 0, 1}, turns)
+	})
+}
 
 // TestHealth_Together has an app's answers come in at the same moment, as
 // those of calls that were in flight together do.

@@ -176,7 +176,13 @@ func (c *Chats) read(ctx context.Context, key chatKey) {
 	if err == nil {
 		c.put(key, members, now)
 	}
-	c.room(key).reading = false
+	r := c.room(key)
+	r.reading = false
+	if domain.CodeOf(err) == domain.CodeUnavailable { // WeCom was not asked
+		r.triedAt = time.Time{}
+		c.mu.Unlock()
+		return
+	}
 	c.mu.Unlock()
 	if err == nil {
 		err = c.store.PutChat(ctx, domain.ChatMembers{App: key.app, Chat: key.chat, Members: members, ReadAt: now})

@@ -13,6 +13,8 @@ import (
 // HealthStore keeps what is known of apps across restarts.
 type HealthStore interface {
 	SetAppHealth(ctx context.Context, h domain.AppHealth) (rev int64, err error)
+	// SwapAppHealth is SetAppHealth if the stored revision is still that of h.
+	SwapAppHealth(ctx context.Context, h domain.AppHealth) (rev int64, swapped bool, err error)
 	ListAppHealth(ctx context.Context) ([]domain.AppHealth, error)
 }
 
@@ -22,14 +24,16 @@ type Health struct {
 	log   *slog.Logger
 
 	mu      sync.RWMutex
+	alone   bool // there is no other node
 	all     map[string]domain.AppHealth
-	unsaved map[string]int // words of this node on their way to the table, by app
-	writing sync.Mutex     // one at a time, so that the last word is stored last
+	unsaved map[string]int  // words of this node on their way to the table, by app
+	probes  map[string]bool // apps whose last probe was this node's, and whether it is still to be made
+	writing sync.Mutex      // one at a time, so that the last word is stored last
 }
 
 // NewHealth makes an empty Health; Load fills it.
 func NewHealth(store HealthStore, log *slog.Logger) *Health {
-	return &Health{store: store, log: log, all: map[string]domain.AppHealth{}, unsaved: map[string]int{}}
+	return &Health{store: store, log: log, all: map[string]domain.AppHealth{}, unsaved: map[string]int{}, probes: map[string]bool{}}
 }
 
 // Load reads what was known before this start, or what other nodes have said
@@ -49,6 +53,7 @@ func (h *Health) Load(ctx context.Context) (changed []domain.AppHealth, err erro
 			continue
 		}
 		h.all[a.App] = a
+		delete(h.probes, a.App)
 		if a.State != old.State || !a.Since.Equal(old.Since) || !a.NextProbeAt.Equal(old.NextProbeAt) {
 			changed = append(changed, a)
 		}
@@ -86,22 +91,23 @@ func (h *Health) All() []domain.AppHealth {
 
 // OK notes that WeCom answered a call of the app that began then. What was on
 // its way before the app was blocked tells nothing. Cheap when it was ok
-// already.
-func (h *Health) OK(app string, began time.Time) {
+// already. It reports whether the app was blocked until now.
+func (h *Health) OK(app string, began time.Time) (news bool) {
 	mended := func(a domain.AppHealth) bool { return a.State == domain.HealthBlocked && !began.Before(a.Since) }
 	if !mended(h.Of(app)) {
-		return
+		return false
 	}
-	if h.change(app, func(a *domain.AppHealth) bool {
+	if news = h.change(app, func(a *domain.AppHealth) bool {
 		if !mended(*a) { // by another answer
 			return false
 		}
 		*a = domain.AppHealth{State: domain.HealthOK, Since: time.Now()}
 		return true
-	}) {
+	}); news {
 		h.log.Info("app works again", "app", app)
 		h.save(app)
 	}
+	return news
 }
 
 // Block notes that WeCom refuses the app and why, and says when to try again.
@@ -146,6 +152,74 @@ func nextProbe(e *wecom.Error, since, now time.Time) time.Time {
 	return now.Add(probeEvery)
 }
 
+// probeYield is how much later than others who made the last probe makes the
+// next: where one node is refused and another one is not, each has its turn.
+const probeYield = 200 * time.Millisecond
+
+// nodes says how many nodes there are.
+func (h *Health) nodes(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alone = n == 1
+}
+
+// Turn says until when the calls of an app wait because it is blocked; zero:
+// one may go now. Each time that it may be tried one call does, whichever lane
+// and node it is of. ask says that the time has come and Ask gives the right to
+// that call. With take it is used up.
+func (h *Health) Turn(app string, now time.Time, take bool) (until time.Time, ask bool) {
+	if h.Of(app).State != domain.HealthBlocked {
+		return time.Time{}, false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a := h.of(app)
+	granted, last := h.probes[app]
+	due := a.NextProbeAt
+	if last && !h.alone {
+		due = due.Add(probeYield)
+	}
+	switch {
+	case a.State != domain.HealthBlocked:
+		return time.Time{}, false
+	case granted && now.Before(a.NextProbeAt):
+		if take {
+			h.probes[app] = false
+		}
+		return time.Time{}, false
+	case now.Before(due):
+		return due, false
+	}
+	return now.Add(soonWait), true
+}
+
+// Ask takes the right to probe a blocked app whose time has come. It reports
+// false when another node has said something of the app that this one has yet to
+// hear, most likely that it makes the probe.
+func (h *Health) Ask(ctx context.Context, app string, now time.Time) (current bool, err error) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if until, ask := h.Turn(app, now, false); until.IsZero() || !ask {
+		return true, nil // somebody here was faster
+	}
+	a := h.Of(app)
+	a.NextProbeAt = now.Add(probeEvery) // the answer will tell better
+	rev, taken, err := h.store.SwapAppHealth(ctx, a)
+	if err != nil || !taken {
+		return false, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unsaved[app] > 0 { // something was said meanwhile, and will be stored
+		a = h.all[app]
+	} else {
+		h.probes[app] = true
+	}
+	a.Rev = rev
+	h.all[app] = a
+	return true, nil
+}
+
 // Pause notes that a person stopped the app; one that is paused has been so
 // since the first time.
 func (h *Health) Pause(app string, now time.Time) {
@@ -181,6 +255,9 @@ func (h *Health) change(app string, to func(a *domain.AppHealth) bool) bool {
 	}
 	a.App, a.Rev = app, rev
 	h.all[app] = a
+	if h.probes[app] { // what it should find out is said
+		h.probes[app] = false
+	}
 	h.unsaved[app]++
 	return true
 }

@@ -102,7 +102,9 @@ func (s *Sender) succeed(d *domain.Delivery, app domain.App, res wecom.SendResul
 
 // answered notes that WeCom was reached and let the app in.
 func (s *Sender) answered(d *domain.Delivery, app domain.App) {
-	s.health.OK(app.Key, d.StartedAt)
+	if s.health.OK(app.Key, d.StartedAt) {
+		s.tell(d.Lane, lane.Pause{})
+	}
 	if s.pacer(d.Lane).answered(d.StartedAt) {
 		s.cfg.Logger.Info("WeCom can be reached again", "app", app.Key)
 	}
@@ -132,7 +134,7 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 		}
 		if isRedirect(e) && (p.redirected(d.StartedAt, now) || s.health.Of(app.Key).Cause == domain.CauseRedirected) {
 			retry(domain.WaitAppBlocked, d.DueAt, false)
-			return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: s.health.Block(app.Key, e, now)}}
+			return s.block(d, app, e, now)
 		}
 		retry(domain.WaitBackoff, d.DueAt, false)
 		return lane.Control{Pause: lane.Pause{Reason: domain.WaitBackoff, Until: now.Add(jitter(wait))}}
@@ -165,8 +167,7 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 				return lane.Control{}
 			}
 		}
-		until := s.health.Block(app.Key, e, now)
-		return lane.Control{Pause: lane.Pause{Reason: domain.WaitAppBlocked, Until: until}}
+		return s.block(d, app, e, now)
 	default: // recipient, payload, content, media, state: permanent for this message
 		r.Next = domain.StateFailed
 		if d.InDoubt() { // a refusal of bytes that WeCom may have got before says nothing of that
@@ -177,6 +178,13 @@ func (s *Sender) fail(d *domain.Delivery, app domain.App, e *wecom.Error, r *dom
 	}
 	s.answered(d, app)
 	return lane.Control{Success: true}
+}
+
+// block stops the app's lanes until it may be tried again.
+func (s *Sender) block(d *domain.Delivery, app domain.App, e *wecom.Error, now time.Time) lane.Control {
+	p := lane.Pause{Reason: domain.WaitAppBlocked, Until: s.health.Block(app.Key, e, now)}
+	s.tell(d.Lane, p)
+	return lane.Control{Pause: p}
 }
 
 // unclear is what an attempt without a clear answer means for the lane: nothing

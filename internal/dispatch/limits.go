@@ -179,6 +179,7 @@ func (s *Sender) Nodes(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.nodes = n
+	s.health.nodes(n)
 	for _, c := range s.corps {
 		c.share(n)
 	}
@@ -214,6 +215,16 @@ func (p *pacer) quotaUsed(now time.Time) (used, allowed int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.quota.Used(now), p.quota.Allowed
+}
+
+// Ask is part of lane.Sender: who has waited for a blocked app wants to probe
+// it.
+func (s *Sender) Ask(ctx context.Context, laneKey string) error {
+	current, err := s.health.Ask(ctx, accountOf(laneKey), time.Now())
+	if err == nil && !current {
+		s.hear(ctx)
+	}
+	return err
 }
 
 // Retract is part of lane.Sender.

@@ -36,7 +36,22 @@ type Operator struct {
 
 // NewOperator makes an Operator.
 func NewOperator(s *Sender, e *lane.Engine, store LaneStore) *Operator {
-	return &Operator{sender: s, engine: e, store: store, stats: newLaneStats(store.LaneStats), reports: map[string]domain.LaneReport{}}
+	o := &Operator{sender: s, engine: e, store: store, stats: newLaneStats(store.LaneStats), reports: map[string]domain.LaneReport{}}
+	s.hear, s.tell = o.Sync, o.spread
+	return o
+}
+
+// spread tells the other lanes of an account what one of them has found out.
+func (o *Operator) spread(laneKey string, p lane.Pause) {
+	for _, key := range lanesOf(accountOf(laneKey)) {
+		switch {
+		case key == laneKey:
+		case p.Reason == "":
+			o.engine.Unblock(key)
+		default:
+			o.engine.Pause(key, p)
+		}
+	}
 }
 
 // Health tells the health of an app, or of a robot under its lane's name.

@@ -26,10 +26,11 @@ type pacer struct {
 	app, lane string
 	kind      string // domain.LaneApp…
 	reason    domain.WaitReason
-	directory Directory                                                   // may be nil
-	chat      func(app, chat string) (members []string, known, soon bool) // may be nil
-	corp      *corp                                                       // of a lane of chats, else nil
-	counted   time.Duration                                               // how far back counts what was sent
+	directory Directory // may be nil
+	chat      func(app, chat string) (members []string, known, soon bool)
+	turn      func(now time.Time, take bool) (until time.Time, ask bool) // of the app, should it be blocked
+	corp      *corp                                                      // of a lane of chats, else nil
+	counted   time.Duration                                              // how far back counts what was sent
 
 	mu      sync.Mutex
 	windows *pace.Windows
@@ -57,14 +58,25 @@ const reachMore = 2 * time.Minute
 func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
-		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.cfg.Chat, counted: time.Hour + reachMore,
+		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.chat, counted: time.Hour + reachMore,
 		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, flying: map[uint64]int{}, held: map[string]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
+	account := accountOf(laneKey)
+	p.turn = func(now time.Time, take bool) (time.Time, bool) { return s.health.Turn(account, now, take) }
 	if kind == domain.LaneChat {
 		p.corp, p.counted = s.corp(app.CorpID), 24*time.Hour+reachMore
 	}
 	p.limit(app)
 	return p
+}
+
+// chat tells who is in a group chat; nobody is about to say it of a blocked app.
+func (s *Sender) chat(app, chat string) (members []string, known, soon bool) {
+	if s.cfg.Chat == nil {
+		return nil, false, false
+	}
+	members, known, soon = s.cfg.Chat(app, chat)
+	return members, known, soon && s.health.Of(app).State != domain.HealthBlocked
 }
 
 // limit applies the app's limits; what was counted stays.
@@ -100,9 +112,6 @@ func (p *pacer) receivers(body []byte) receivers {
 	case domain.LaneRobot:
 		return receivers{users: []string{""}}
 	case domain.LaneChat:
-		if p.chat == nil {
-			return receivers{unknown: true}
-		}
 		members, known, soon := p.chat(p.app, wecom.Chat(body))
 		return receivers{group: members, unknown: !known, soon: soon}
 	}
@@ -160,6 +169,9 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 	if at := p.barred(d, now); !at.IsZero() {
 		return lane.Admission{Until: at, Reason: domain.WaitAppBlocked}, false
 	}
+	if until, ask := p.turn(now, false); !until.IsZero() && !ask { // nor are the members of a chat read
+		return lane.Admission{Until: until, Reason: domain.WaitAppBlocked, All: true}, false
+	}
 	r := p.receivers(d.Body)
 	if r.soon {
 		return lane.Admission{Until: now.Add(soonWait), Reason: p.reason}, false
@@ -190,6 +202,9 @@ func (p *pacer) book(r *receivers, d *domain.Delivery, now time.Time, reserved b
 	}
 	if a := p.budget(r, now, d.Untaken()); !a.Until.IsZero() {
 		return a, false
+	}
+	if until, ask := p.turn(now, true); !until.IsZero() {
+		return lane.Admission{Until: until, Reason: domain.WaitAppBlocked, All: true, Ask: ask}, false
 	}
 	if p.corp != nil {
 		if at := p.corp.take(now, p.lane, p.persons(r, d.Recipients), p.allowed); at.After(now) {

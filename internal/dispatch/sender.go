@@ -73,6 +73,10 @@ type Sender struct {
 	pacers  map[string]*pacer        // by lane
 	corps   map[string]*corp         // by corp id
 	nodes   int                      // live ones; 0: not known yet
+
+	// Set before the first lane is opened:
+	hear func(context.Context)                // takes over what other nodes have said of apps
+	tell func(laneKey string, now lane.Pause) // tells an account's other lanes that it is out of order or, with the zero pause, in order again
 }
 
 // New makes a Sender.
@@ -94,7 +98,10 @@ func New(cfg Config) *Sender {
 	if cfg.IDs == nil {
 		cfg.IDs = &domain.IDs{}
 	}
-	s := &Sender{cfg: cfg, clients: map[string]*wecom.Client{}, pacers: map[string]*pacer{}, corps: map[string]*corp{}}
+	s := &Sender{
+		cfg: cfg, clients: map[string]*wecom.Client{}, pacers: map[string]*pacer{}, corps: map[string]*corp{},
+		hear: func(context.Context) {}, tell: func(string, lane.Pause) {},
+	}
 	s.tokens = NewTokens(cfg.Tokens, cfg.Share, s.fetchToken, cfg.Node, cfg.Logger, cfg.OnToken)
 	s.media = &mediaCache{store: cfg.Media, flights: map[string]flight{}}
 	s.health = NewHealth(cfg.Health, cfg.Logger)

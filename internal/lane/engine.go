@@ -262,6 +262,20 @@ func (e *Engine) Pause(key string, p Pause) {
 	}
 }
 
+// Unblock lets a lane go on that stands still because its app was out of order.
+func (e *Engine) Unblock(key string) {
+	l := e.have(key)
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	blocked := l.pause.Reason == domain.WaitAppBlocked
+	l.mu.Unlock()
+	if blocked {
+		l.setPause(Pause{})
+	}
+}
+
 // Bound sets how many calls of a lane may be in flight. Whoever waits for a
 // member's budget, or for the next day's quota, is looked at anew: the other
 // limits may have changed, too.

@@ -52,6 +52,7 @@ type Lane struct {
 	sick    bool      // a result could not be written: claim nothing new
 	shaped  time.Time // when the width was last narrowed
 	pause   Pause
+	ask     bool      // the sender must be asked before anything may go
 	scanned time.Time // last time that the table was read for rows that became due
 	doubted time.Time // the last time that a commit was in doubt
 	doubt   time.Time // when to look for intents whose commit was in doubt; zero: none was

@@ -29,6 +29,27 @@ func (l *Lane) hurry() bool {
 	return true
 }
 
+// enquire lets the sender find out what it must know before somebody may go.
+func (l *Lane) enquire() bool {
+	l.mu.Lock()
+	ask := l.ask
+	l.mu.Unlock()
+	if !ask {
+		return true
+	}
+	err := l.e.sender.Ask(l.e.ctx, l.key)
+	if err != nil {
+		return l.unread(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ask = false
+	if l.pause.Reason == domain.WaitAppBlocked { // Admit says what is so now
+		l.pause = Pause{}
+	}
+	return true
+}
+
 func (l *Lane) hastenLocked(reasons ...domain.WaitReason) {
 	for _, r := range reasons {
 		if !slices.Contains(l.hasten, r) {

@@ -75,6 +75,9 @@ type Sender interface {
 	Recover(d *domain.Delivery, now time.Time) Done
 	// Report adds what the sender knows of a lane's limits.
 	Report(lane string, now time.Time, r *domain.LaneReport)
+	// Ask finds out what Admit wanted to know before it can say yes. It may
+	// wait for the database.
+	Ask(ctx context.Context, lane string) error
 }
 
 // Opening is what a lane starts with.
@@ -90,6 +93,7 @@ type Admission struct {
 	Members []string          // whose budget is used up; empty: it only waits for the time
 	Later   []string          // members without budget while others have some: divide it
 	All     bool              // nothing of this lane may go before Until
+	Ask     bool              // with All: Sender.Ask is to be called, and then Admit again
 	Drop    bool              // it must not be repeated: nobody knows whether it arrived
 }
 

@@ -100,7 +100,7 @@ func (l *Lane) scanAt() time.Time {
 // turn does one round and reports whether another may find work at once.
 func (l *Lane) turn() bool {
 	now := time.Now()
-	if !l.e.trusted(now) || l.retry.After(now) || !l.settleDoubt(now) || !l.hurry() || !l.refill(now) {
+	if !l.e.trusted(now) || l.retry.After(now) || !l.settleDoubt(now) || !l.enquire() || !l.hurry() || !l.refill(now) {
 		return false
 	}
 	with, ok := l.order(now)
@@ -134,7 +134,7 @@ func (l *Lane) turn() bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !b.empty() || len(l.parts.ask) > 0
+	return !b.empty() || len(l.parts.ask) > 0 || l.ask
 }
 
 // putAside writes what a turn decided about deliveries that do not go now, and
@@ -299,9 +299,9 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		delete(l.held, d.ID)
 		b.expired = append(b.expired, domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateUncertain, Reason: "ambiguous", At: now})
 	case a.All:
-		l.pause = Pause{Reason: a.Reason, Until: a.Until}
+		l.pause, l.ask = Pause{Reason: a.Reason, Until: a.Until}, a.Ask
 		if !parked {
-			l.queue.push(*d, true)
+			l.queue.undo(*d)
 		}
 	case len(a.Later) > 0 && d.Untaken():
 		if l.divideLocked(d, a.Later, a.Until, a.Reason, now, b) {

@@ -105,6 +105,12 @@ func (q *queue) pop() domain.Delivery {
 	return d
 }
 
+// undo puts back what was taken last: it goes first again.
+func (q *queue) undo(d domain.Delivery) {
+	q.push(d, true)
+	q.turns--
+}
+
 // probe lets the least urgent go next: nothing is lost when it is refused, and
 // what stands first has most likely been.
 func (q *queue) probe() { q.turns = patience - 1 }

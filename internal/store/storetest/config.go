@@ -254,6 +254,23 @@ func health(t *testing.T, open Opener) {
 	require.Equal(t, []domain.AppHealth{h}, got)
 	evs := eventsAfter(t, s, 1)
 	require.Equal(t, []string{domain.EventAppHealth}, types(evs), "a new probe time is no news")
+
+	old := h
+	h.NextProbeAt = now.Add(2 * time.Minute)
+	rev, swapped, err := s.SwapAppHealth(ctx, h)
+	require.NoError(t, err)
+	require.True(t, swapped)
+	h.Rev = rev
+	old.NextProbeAt = now.Add(time.Hour)
+	_, swapped, err = s.SwapAppHealth(ctx, old)
+	require.NoError(t, err)
+	require.False(t, swapped, "somebody was faster")
+	got, err = s.ListAppHealth(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []domain.AppHealth{h}, got)
+	_, swapped, err = s.SwapAppHealth(ctx, domain.AppHealth{App: "new", State: domain.HealthBlocked, Since: now})
+	require.NoError(t, err)
+	require.True(t, swapped, "nothing was said before")
 }
 
 func laneStats(t *testing.T, open Opener) {
