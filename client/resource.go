@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -40,6 +41,16 @@ func (c *Client) ListResources(ctx context.Context, kind string) ([]json.RawMess
 		}
 		q.Set("cursor", p.NextCursor)
 	}
+}
+
+// HasKind reports whether the gateway has a kind at all (see [Kinds]): an older
+// one does not have those that came later.
+func (c *Client) HasKind(ctx context.Context, kind string) (bool, error) {
+	_, err := get[Page[json.RawMessage]](ctx, c, "/v1/"+kind, url.Values{"limit": {"1"}})
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Resource reads one resource with its ETag.

@@ -42,6 +42,9 @@ func (c *applyCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if err := unsupported(s, api, docs); err != nil {
+		return err
+	}
 	results := make([]applied, 0, len(docs))
 	failed, made, all := 0, tried{}, tried{}
 	for _, d := range docs {
@@ -90,6 +93,47 @@ func (c *applyCmd) Run(s *session) error {
 	default:
 		return exitError{code: ExitPartial}
 	}
+}
+
+// unsupported names the documents of kinds that the gateway does not have, and
+// those that it has: then nothing is applied, or half of what belongs together
+// would be.
+func unsupported(s *session, api *client.Client, docs []document) error {
+	missing := map[string]bool{}
+	for _, d := range docs {
+		col, _, _ := collectionOf(d.kind)
+		if _, asked := missing[d.kind]; asked {
+			continue
+		}
+		has, err := api.HasKind(s.ctx, col.path)
+		if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusForbidden {
+			has, err = true, nil // each document will say so
+		}
+		if err != nil {
+			return err
+		}
+		missing[d.kind] = !has
+	}
+	docs = slices.DeleteFunc(slices.Clone(docs), func(d document) bool { return !missing[d.kind] })
+	if len(docs) == 0 {
+		return nil
+	}
+	var kinds []string
+	for _, c := range collections() {
+		if has, err := api.HasKind(s.ctx, c.path); err != nil {
+			return err
+		} else if has {
+			kinds = append(kinds, c.kind)
+		}
+	}
+	line, end := "%s:%d: %s/%s: this gateway has no kind %[3]s; it has %[5]s", "nothing was applied"
+	if s.zh() {
+		line, end = "%s:%d: %s/%s：该网关没有 %[3]s 这种资源；它支持 %[5]s", "未应用任何内容"
+	}
+	for _, d := range docs {
+		s.sayf(line, d.file, d.line, d.kind, clean(d.key), strings.Join(kinds, ", "))
+	}
+	return exitError{ExitFailure, end}
 }
 
 // fatal returns errors that the next document would meet as well.
