@@ -297,5 +297,18 @@ func TestSchedulesInTheWholeProduct(t *testing.T) {
 			require.Equal(t, want, last["error"])
 			require.Nil(t, last["message_id"])
 		}
+
+		// What the key may do that saved it, it may not do for an app to which
+		// somebody else has moved the scene.
+		key := call("POST", "/v1/keys", obj{"name": "ops", "scopes": []string{"send", "configure", "read"}, "apps": []string{"ops"}})["key"].(string)
+		call("PUT", "/v1/apps/other", obj{"corp_id": "ww1", "agent_id": 2, "secret": "s", "base_url": "http://127.0.0.1:9"})
+		call("PUT", "/v1/schedules/daily", obj{"cron": "@hourly", "message": obj{"scene": "note", "to": obj{"users": []string{"a"}}, "data": obj{"m": "1"}}}, "Authorization", "Bearer "+key)
+		call("PUT", "/v1/scenes/note", obj{"app": "other", "content": obj{"type": "text", "text": obj{"content": "{{ .data.m }}"}}})
+		time.Sleep(time.Hour)
+		for lang, want := range map[string]string{"en": "this key may not use scene \"note\"", "zh": "该密钥无权使用场景 \"note\"。"} {
+			last = call("GET", "/v1/schedules/daily", nil, "Accept-Language", lang)["last_run"].(obj)
+			require.Equal(t, "forbidden", last["code"])
+			require.Equal(t, want, last["error"])
+		}
 	})
 }

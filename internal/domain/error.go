@@ -86,6 +86,13 @@ func (e *Error) Said() (format string, args []any) {
 	return e.format, e.formatArgs
 }
 
+// Resaid makes e say what Said gave elsewhere: of an error that was stored.
+func (e *Error) Resaid(format string, args []any) {
+	if len(args) > 0 {
+		e.format, e.formatArgs = format, args
+	}
+}
+
 // Invalid makes a CodeInvalid error from field errors.
 func Invalid(fields ...FieldError) *Error {
 	return &Error{Code: CodeInvalid, Fields: fields}

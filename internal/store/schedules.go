@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"hongyan/internal/domain"
@@ -107,13 +109,65 @@ func addRunEvent(ctx context.Context, q querier, run domain.ScheduleRun) error {
 	return addEvent(ctx, q, domain.Event{Type: kind, At: run.At, Data: data})
 }
 
-// runError is the stored form of why a run failed.
+// keptError is the stored form of why a run failed, with what its sentence was
+// made of: it is read in another language, perhaps.
+type keptError struct {
+	Code       string
+	Detail     string
+	Args       []any
+	Fields     []domain.FieldError
+	Format     string `json:",omitempty"`
+	FormatArgs []any  `json:",omitempty"`
+}
+
 func runError(e *domain.Error) (string, error) {
 	if e == nil {
 		return "", nil
 	}
-	b, err := json.Marshal(e)
+	format, args := e.Said()
+	k := keptError{Code: e.Code, Detail: e.Detail, Args: keptArgs(e.Args), Format: format, FormatArgs: keptArgs(args)}
+	for _, f := range e.Fields {
+		f.Args = keptArgs(f.Args)
+		k.Fields = append(k.Fields, f)
+	}
+	b, err := json.Marshal(k)
 	return string(b), err // JSON escapes what a database does not take
+}
+
+// keptArgs are the values for a text as JSON can give them back: whole numbers,
+// and all else as it is shown.
+func keptArgs(args []any) []any {
+	out := make([]any, 0, len(args))
+	for _, a := range args {
+		switch v := a.(type) {
+		case int, int64, json.Number:
+		case []string:
+			a = strings.Join(v, ", ")
+		default:
+			a = fmt.Sprint(v)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func (k *keptError) error() *domain.Error {
+	numbers(k.Args)
+	numbers(k.FormatArgs)
+	e := &domain.Error{Code: k.Code, Detail: k.Detail, Args: k.Args, Fields: k.Fields}
+	e.Resaid(k.Format, k.FormatArgs)
+	return e
+}
+
+// numbers makes whole numbers of those that JSON has.
+func numbers(args []any) {
+	for i, a := range args {
+		if n, ok := a.(json.Number); ok {
+			if whole, err := n.Int64(); err == nil {
+				args[i] = whole
+			}
+		}
+	}
 }
 
 // ListScheduleRuns returns the latest run of every schedule, by its key, at
@@ -148,8 +202,10 @@ func scanRun(r rows) (run domain.ScheduleRun, err error) {
 	if reason == "" {
 		return run, nil
 	}
-	run.Err = &domain.Error{}
+	var k keptError
 	dec := json.NewDecoder(bytes.NewReader([]byte(reason)))
 	dec.UseNumber() // limits stay as they were written
-	return run, dec.Decode(run.Err)
+	err = dec.Decode(&k)
+	run.Err = k.error()
+	return run, err
 }
