@@ -49,7 +49,7 @@ func (d *DirectorySource) TagMembers(ctx context.Context, app string, tag int64)
 // domain.CodeUnavailable: one call a minute tries it, and that is a message's.
 func (d *DirectorySource) Chat(ctx context.Context, app, chat string) ([]string, error) {
 	if d.sender.health.Of(app).State == domain.HealthBlocked {
-		return nil, domain.Errorf(domain.CodeUnavailable, "the app is blocked")
+		return nil, &domain.Error{Code: domain.CodeUnavailable}
 	}
 	return directoryRead(ctx, d.sender, app, func(c *wecom.Client, token string, _ domain.App) ([]string, error) {
 		room, err := c.Chat(ctx, token, chat)
