@@ -120,7 +120,8 @@ func (s *Store) Cancel(ctx context.Context, messageID string) (n int, err error)
 		update = `UPDATE deliveries SET finished_at = $1, wait_reason = '',
 				state = CASE WHEN failed_class IN ('ambiguous', 'released') THEN 'uncertain' ELSE 'cancelled' END
 			WHERE message_id = $2 AND state IN ('queued', 'scheduled')`
-		find = `SELECT state FROM messages WHERE id = $1`
+		find = `SELECT state, EXISTS (SELECT 1 FROM deliveries WHERE message_id = $1 AND state IN ('sent', 'partial', 'uncertain')
+			AND (lane LIKE 'robot:%' OR lane LIKE 'chat:%')) FROM messages WHERE id = $1`
 	)
 	err = s.do(ctx, func(ctx context.Context, q querier) error {
 		now := time.Now()
@@ -133,17 +134,22 @@ func (s *Store) Cancel(ctx context.Context, messageID string) (n int, err error)
 			return conclude(ctx, q, messageID, now, "")
 		}
 		var state string
-		found, err := queryRow(ctx, q, find, []any{messageID}, &state)
+		var inGroup bool
+		found, err := queryRow(ctx, q, find, []any{messageID}, &state, &inGroup)
 		if err != nil {
 			return err
 		}
 		if !found {
 			return domain.Errorf(domain.CodeNotFound, "there is no message %s", messageID)
 		}
-		if domain.State(state).Final() {
-			return domain.Errorf(domain.CodeConflict, "message %s is already %s", messageID, state)
+		switch {
+		case !domain.State(state).Final(): // all that is open is being sent
+		case inGroup:
+			return domain.Errorf(domain.CodeConflict, "message %s is already %s: only what WeCom does not have yet can be cancelled, and what is in a group cannot be taken back, for WeCom gives it no msgid; correct it with another message", messageID, state)
+		default:
+			return domain.Errorf(domain.CodeConflict, "message %s is already %s: only what WeCom does not have yet can be cancelled", messageID, state)
 		}
-		return nil // all that is open is being sent
+		return nil
 	})
 	return n, err
 }
