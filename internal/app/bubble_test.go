@@ -134,6 +134,8 @@ func (b *bubble) start(name string) *node {
 			return &http.Client{Transport: b.wire}, nil
 		},
 	})
+	_, err := n.sender.Health().Load(ctx)
+	require.NoError(b.t, err)
 	n.chats.ReadFrom(dispatch.NewDirectorySource(n.sender))
 	follow := &intake.Follow{}
 	n.engine = lane.New(lane.Config{

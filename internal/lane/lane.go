@@ -16,7 +16,7 @@ const (
 	resultBound = 2048             // answers of WeCom that wait for their commit, per lane
 	doubtAfter  = 15 * time.Second // longer than any commit takes to become known
 	scanEvery   = 20 * time.Millisecond
-	sweepEvery  = time.Second      // how often a paused lane looks for expired deliveries, once it has found none
+	sweepEvery  = time.Second      // how often a lane looks for those that expire behind others, once it has found none
 	idleCheck   = 30 * time.Second // the net under missed wake-ups
 )
 
@@ -33,6 +33,7 @@ type Lane struct {
 	quit  chan struct{} // closed when the lane is given up
 	once  sync.Once     // of closing quit
 	retry time.Time     // the pump rests until then; of the pump alone
+	swept time.Time     // when it last looked for whose time is over, and found none; likewise
 	ended chan struct{} // closed when the pump has ended
 
 	mu      sync.Mutex
@@ -56,7 +57,6 @@ type Lane struct {
 	scanned time.Time // last time that the table was read for rows that became due
 	doubted time.Time // the last time that a commit was in doubt
 	doubt   time.Time // when to look for intents whose commit was in doubt; zero: none was
-	swept   time.Time // last look for expired deliveries while paused
 	told    string    // what the table says of the lane, but for the time
 }
 

@@ -166,12 +166,63 @@ func (l *Lane) feed(s *stream, now time.Time) bool {
 	return true
 }
 
-// overdue ends those in the lines whose time is over, also while the lane
-// stands still.
+// overdue ends those whose time is over although it is not their turn, also
+// while the lane stands still: in the lines, and behind others.
 func (l *Lane) overdue(now time.Time) ([]domain.Settlement, bool) {
 	l.mu.Lock()
 	tickets := l.room.Expired(now, turnBound)
+	var behind []domain.Settlement
+	sweep := l.queue.n > 0 && now.Sub(l.swept) >= sweepEvery // not at every arrival
+	spilled := sweep && l.queue.spilled()
+	if sweep {
+		behind = l.sweepLocked(now)
+	}
 	l.mu.Unlock()
+	if spilled && len(behind)+len(tickets) == 0 { // else those are in the table, too
+		var ok bool
+		if behind, ok = l.sweepTable(now); !ok {
+			return nil, false
+		}
+	}
+	if sweep && len(behind)+len(tickets) == 0 { // else there may be more of them
+		l.swept = now
+	}
+	lines, ok := l.leaveLines(tickets, now)
+	return append(behind, lines...), ok
+}
+
+// sweepLocked takes out of the queue whose time is over.
+func (l *Lane) sweepLocked(now time.Time) (out []domain.Settlement) {
+	l.queue.remove(func(d *domain.Delivery) bool {
+		if !d.Expired(now) || len(out) >= turnBound {
+			return true
+		}
+		out = append(out, settlement(d, now))
+		delete(l.held, d.ID)
+		return false
+	})
+	return out
+}
+
+// sweepTable finds whose time is over among those that are due and not in
+// memory, for there are too many before them.
+func (l *Lane) sweepTable(now time.Time) ([]domain.Settlement, bool) {
+	rows, err := l.e.store.LoadExpired(l.e.ctx, l.key, now, turnBound)
+	if err != nil {
+		return nil, l.unread(err)
+	}
+	out, ids := make([]domain.Settlement, len(rows)), make([]string, len(rows))
+	for i := range rows {
+		out[i], ids[i] = settlement(&rows[i], now), rows[i].ID
+	}
+	if len(ids) > 0 {
+		l.forget(ids)
+	}
+	return out, true
+}
+
+// leaveLines ends those that the lines have named.
+func (l *Lane) leaveLines(tickets []pace.Ticket, now time.Time) ([]domain.Settlement, bool) {
 	if len(tickets) == 0 {
 		return nil, true
 	}

@@ -24,6 +24,7 @@ type Store interface {
 
 	Streams(ctx context.Context, lane string, now time.Time) ([]domain.Stream, error)
 	LoadStream(ctx context.Context, lane string, p domain.Priority, scene string, now time.Time, after domain.DueAfter, limit int) ([]domain.Delivery, error)
+	LoadExpired(ctx context.Context, lane string, now time.Time, limit int) ([]domain.Delivery, error)
 	LoadOpen(ctx context.Context, ids []string) ([]domain.Delivery, error)
 	LoadPieces(ctx context.Context, lane string, messages []string) ([]domain.Delivery, error)
 	LoadGroup(ctx context.Context, lane, group string, now time.Time, limit int) ([]domain.Mergeable, error)

@@ -74,12 +74,11 @@ func (l *Lane) sleep(now time.Time) time.Duration {
 	if len(l.later) > 0 {
 		until(l.later[0].DueAt)
 	}
-	paused := l.pausedLocked(now)
-	if paused {
+	if l.pausedLocked(now) {
 		until(l.pause.Until)
-		if l.queue.n > 0 { // somebody's time may be over
-			rest = min(rest, sweepEvery)
-		}
+	}
+	if l.queue.n > 0 { // somebody's time may be over
+		rest = min(rest, sweepEvery)
 	}
 	// Full lanes are woken by the next answer.
 	if next, some := l.room.NextWake(); some && l.openLocked(now) {
@@ -209,15 +208,6 @@ func (l *Lane) pick(roused []domain.Delivery) batch {
 	// Not the turn's time, and under the lock: a report made meanwhile must have
 	// all that was booked before it.
 	now := time.Now()
-	if l.pausedLocked(now) {
-		if now.Sub(l.swept) >= sweepEvery { // not at every arrival
-			l.sweepLocked(now, &b)
-			if len(b.expired) == 0 { // else the table may have more of them
-				l.swept = now
-			}
-		}
-		return b
-	}
 	for b.size() < turnBound && l.openLocked(now) {
 		p, due := l.queue.top()
 		switch {
@@ -345,17 +335,6 @@ func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.Wa
 	l.parts.end(d.MessageID, d.ID)
 	b.defers = append(b.defers, domain.Deferral{DeliveryID: d.ID, Lane: l.key, Fence: l.fence, DueAt: until, Reason: reason})
 	l.laterLocked(until)
-}
-
-func (l *Lane) sweepLocked(now time.Time, b *batch) {
-	l.queue.remove(func(d *domain.Delivery) bool {
-		if !d.Expired(now) || len(b.expired) >= turnBound {
-			return true
-		}
-		b.expired = append(b.expired, settlement(d, now))
-		delete(l.held, d.ID)
-		return false
-	})
 }
 
 // split stores a division and lines both parts up again.

@@ -25,6 +25,7 @@ func TestQueryPlans(t *testing.T) {
 		{streamsOf, "deliveries_live (lane=? AND priority=? AND scene>?)"},
 		{streamsOf, "deliveries_live (lane=? AND priority=? AND scene=? AND due_at>?)"},
 		{loadPieces + `IN (SELECT value FROM json_each($1)) LIMIT $3`, "deliveries_message (message_id=?)"},
+		{`SELECT ` + listColumns + loadExpired, "deliveries_expiring (lane=? AND expires_at>? AND expires_at<?)"},
 		{loadGroup, "deliveries_digest (lane=? AND digest>? AND digest<?)"},
 		{liveLanes, "deliveries_live (lane>?)"},
 		{liveLanes, "deliveries_state (state=?)"},

@@ -28,7 +28,8 @@ const (
 		FROM s WHERE scene IS NOT NULL ORDER BY scene LIMIT 10000`
 	loadStream = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE ` + waiting + ` AND lane = $1 AND priority = $2
 		AND scene = $3 AND due_at <= $4 AND (due_at, id) > ($5, $6) ORDER BY due_at, id LIMIT $7`
-	loadGroup = `SELECT ` + deliveryColumns + `, (SELECT title FROM messages m WHERE m.id = message_id),
+	loadExpired = ` FROM deliveries WHERE ` + waiting + ` AND lane = $1 AND expires_at > 0 AND expires_at <= $2 ORDER BY lane, expires_at LIMIT $3`
+	loadGroup   = `SELECT ` + deliveryColumns + `, (SELECT title FROM messages m WHERE m.id = message_id),
 		(SELECT text FROM messages m WHERE m.id = message_id), (SELECT reference FROM messages m WHERE m.id = message_id),
 		(SELECT created_at FROM messages m WHERE m.id = message_id), (SELECT source FROM messages m WHERE m.id = message_id)
 		FROM deliveries WHERE ` + waiting + ` AND lane = $1 AND digest <> '' AND digest >= $2 AND digest < $3
@@ -63,6 +64,15 @@ func (s *Store) LoadStream(ctx context.Context, lane string, p domain.Priority, 
 	defer cancel()
 	out, err := collect(ctx, q, loadStream, []any{lane, int64(p), scene, micros(now), micros(after.Due), after.ID, min(max(limit, 1), maxLoad)}, scanDelivery)
 	return out, s.readError("load due deliveries", err)
+}
+
+// LoadExpired returns deliveries of a lane that wait though their time is over,
+// without their bodies and the oldest first, at most limit or 4096.
+func (s *Store) LoadExpired(ctx context.Context, lane string, now time.Time, limit int) ([]domain.Delivery, error) {
+	ctx, cancel, q := s.read(ctx)
+	defer cancel()
+	out, err := collect(ctx, q, `SELECT `+listColumns+loadExpired, []any{lane, micros(now), min(max(limit, 1), maxLoad)}, scanDelivery)
+	return out, s.readError("load what has expired", err)
 }
 
 // LoadOpen returns those of the deliveries that are queued or scheduled, in no

@@ -100,3 +100,34 @@ func crowded(t *testing.T, open Opener) {
 		}
 	}
 }
+
+func loadExpired(t *testing.T, open Opener) {
+	ctx := t.Context()
+	s := open(t, "n1")
+	l, _ := acquire(t, s, "app:ops", "n1", time.Minute)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	accept := func(app string, expires time.Time) domain.Delivery {
+		sub := Submission(app, "a")
+		sub.Deliveries[0].ExpiresAt = expires
+		_, err := s.Accept(ctx, sub)
+		require.NoError(t, err)
+		return sub.Deliveries[0]
+	}
+	never, later := accept("ops", time.Time{}), accept("ops", now.Add(time.Microsecond))
+	second, first := accept("ops", now), accept("ops", now.Add(-time.Minute))
+	accept("other", now.Add(-time.Hour))
+	claim(t, s, ClaimOf(accept("ops", now.Add(-time.Hour)), "n1", l.Fence)) // its call is under way
+	load := func(at time.Time, limit int) (ids []string) {
+		ds, err := s.LoadExpired(ctx, "app:ops", at, limit)
+		require.NoError(t, err)
+		for _, d := range ds {
+			require.Empty(t, d.Body)
+			ids = append(ids, d.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []string{first.ID, second.ID}, load(now, 10))
+	require.Equal(t, []string{first.ID}, load(now, 1))
+	require.Equal(t, []string{first.ID, second.ID, later.ID}, load(now.Add(time.Hour), 10))
+	require.NotContains(t, load(now.Add(1000*time.Hour), 10), never.ID)
+}

@@ -51,6 +51,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Crowded", crowded},
 		{"LoadGroup", loadGroup},
 		{"LoadOpen", loadOpen},
+		{"LoadExpired", loadExpired},
 		{"SplitRefused", splitRefused},
 		{"MergeRefused", mergeRefused},
 		{"BadWriteFailsAlone", badWriteFailsAlone},

@@ -85,6 +85,9 @@ CREATE INDEX deliveries_scheduled ON deliveries (tries, message_id, due_at) WHER
 -- One walk per stream: what shares a lane, a priority and a scene. The last two
 -- are for counting without the rows.
 CREATE INDEX deliveries_live ON deliveries (lane, priority, scene, due_at, id, wait_reason, since) WHERE finished_at IS NULL AND state <> 'sending';
+-- What has expired behind others that go on waiting. Its condition keeps other
+-- queries away: they are better off with deliveries_live.
+CREATE INDEX deliveries_expiring ON deliveries (lane, expires_at) WHERE finished_at IS NULL AND state <> 'sending' AND expires_at > 0;
 CREATE INDEX deliveries_merged ON deliveries (merged_into, message_id) WHERE merged_into <> '';
 CREATE INDEX deliveries_digest ON deliveries (lane, digest, id) WHERE digest <> '' AND finished_at IS NULL AND state <> 'sending';
 
