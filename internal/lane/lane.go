@@ -38,6 +38,8 @@ type Lane struct {
 
 	mu      sync.Mutex
 	queue   *queue
+	turns   turns
+	before  turns // the last one
 	later   later
 	room    *pace.Room
 	digests *digests

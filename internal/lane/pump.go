@@ -199,8 +199,8 @@ func (l *Lane) failed(what string, err error) {
 // not answer.
 func (l *Lane) retryLater(now time.Time) { l.retry = now.Add(time.Second) }
 
-// pick decides about what is due: first about those roused from their lines,
-// where they are not less urgent than what stands in the queue.
+// pick decides about what is due, in the queue and in the lines that have woken
+// up; of one priority those in the lines go first.
 func (l *Lane) pick(roused []domain.Delivery) batch {
 	var b batch
 	l.mu.Lock()
@@ -208,20 +208,33 @@ func (l *Lane) pick(roused []domain.Delivery) batch {
 	// Not the turn's time, and under the lock: a report made meanwhile must have
 	// all that was booked before it.
 	now := time.Now()
+	var lines [priorities][]*domain.Delivery
+	for i := range roused {
+		lines[roused[i].Priority] = append(lines[roused[i].Priority], &roused[i])
+	}
 	for b.size() < turnBound && l.openLocked(now) {
-		p, due := l.queue.top()
-		switch {
-		case len(roused) > 0 && (!due || roused[0].Priority <= p):
-			d := roused[0]
-			roused = roused[1:]
-			if l.room.Has(d.ID) {
-				l.consider(&d, now, &b, true)
-			}
-		case due:
-			d := l.queue.pop()
-			l.consider(&d, now, &b, false)
-		default:
+		var w waiting
+		l.queue.waiting(&w)
+		for p := range lines {
+			w[p] += len(lines[p])
+		}
+		if w == (waiting{}) {
 			return b
+		}
+		p := l.turns.next(&w)
+		if len(lines[p]) == 0 {
+			l.before = l.turns
+			l.turns.took(p, &w)
+			d := l.queue.pop(p)
+			l.consider(&d, now, &b, false)
+			continue
+		}
+		d := lines[p][0]
+		lines[p] = lines[p][1:]
+		if l.room.Has(d.ID) {
+			l.before = l.turns
+			l.turns.took(p, &w)
+			l.consider(d, now, &b, true)
 		}
 	}
 	return b
@@ -290,8 +303,9 @@ func (l *Lane) consider(d *domain.Delivery, now time.Time, b *batch, parked bool
 		b.expired = append(b.expired, domain.Settlement{DeliveryID: d.ID, MessageID: d.MessageID, Next: domain.StateUncertain, Reason: "ambiguous", At: now})
 	case a.All:
 		l.pause, l.ask = Pause{Reason: a.Reason, Until: a.Until}, a.Ask
+		l.turns = l.before // it goes first again
 		if !parked {
-			l.queue.undo(*d)
+			l.queue.push(*d, true)
 		}
 	case len(a.Later) > 0 && d.Untaken():
 		if l.divideLocked(d, a.Later, a.Until, a.Reason, now, b) {

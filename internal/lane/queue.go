@@ -12,9 +12,6 @@ import (
 const (
 	streamLoad = 256 // rows taken from the table at once, per stream
 	streamLow  = 32  // in memory below which more are taken
-	// patience is after how many turns the least urgent that waits goes first,
-	// so that a flood of urgent messages starves nobody.
-	patience = 32
 )
 
 type streamKey struct {
@@ -37,9 +34,8 @@ type stream struct {
 type queue struct {
 	weight  func(scene string) int
 	streams map[streamKey]*stream
-	shares  [domain.PriorityLow + 1]pace.Shares[string]
+	shares  [priorities]pace.Shares[string]
 	n       int
-	turns   int
 }
 
 func newQueue(weight func(scene string) int) *queue {
@@ -70,30 +66,15 @@ func (q *queue) push(d domain.Delivery, front bool) {
 	}
 }
 
-// top tells the priority whose turn it is; false when nothing is due.
-func (q *queue) top() (domain.Priority, bool) {
-	if q.n == 0 {
-		return 0, false
-	}
-	first, last := domain.Priority(-1), domain.Priority(-1)
+// waiting adds how many scenes have something due, by priority.
+func (q *queue) waiting(w *waiting) {
 	for p := range q.shares {
-		if q.shares[p].Len() > 0 {
-			last = domain.Priority(p)
-			if first < 0 {
-				first = last
-			}
-		}
+		w[p] += q.shares[p].Len()
 	}
-	if q.turns%patience == patience-1 {
-		return last, true
-	}
-	return first, true
 }
 
-// pop takes the next delivery; it must not be called on an empty queue.
-func (q *queue) pop() domain.Delivery {
-	p, _ := q.top()
-	q.turns++
+// pop takes the next delivery of a priority that has one.
+func (q *queue) pop(p domain.Priority) domain.Delivery {
 	scene, _ := q.shares[p].First()
 	s := q.streams[streamKey{p, scene}]
 	d := s.list[0]
@@ -104,16 +85,6 @@ func (q *queue) pop() domain.Delivery {
 	q.emptied(s)
 	return d
 }
-
-// undo puts back what was taken last: it goes first again.
-func (q *queue) undo(d domain.Delivery) {
-	q.push(d, true)
-	q.turns--
-}
-
-// probe lets the least urgent go next: nothing is lost when it is refused, and
-// what stands first has most likely been.
-func (q *queue) probe() { q.turns = patience - 1 }
 
 func (q *queue) emptied(s *stream) {
 	if len(s.list) > 0 {
@@ -162,7 +133,7 @@ func (q *queue) spilled() bool {
 // clear empties the queue; what was in it is still in the table.
 func (q *queue) clear() {
 	q.streams = map[streamKey]*stream{}
-	q.shares = [domain.PriorityLow + 1]pace.Shares[string]{}
+	q.shares = [priorities]pace.Shares[string]{}
 	q.n = 0
 }
 

@@ -245,7 +245,7 @@ func (l *Lane) controlLocked(c Control, began time.Time) {
 		l.pauseLocked(c.Pause, now)
 		l.width.Probe()
 		if c.Pause.Reason == domain.WaitAppBlocked {
-			l.queue.probe()
+			l.turns.least = true // nothing is lost when it is refused, and what stands first has most likely been
 		}
 		l.shaped = now
 	case c.Narrow && began.After(l.shaped):
