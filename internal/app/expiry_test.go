@@ -55,7 +55,7 @@ func TestExpiresBehindOthers(t *testing.T) {
 					if restart {
 						b.kill(n)
 						time.Sleep(10 * time.Second)
-						n = b.start("n1")
+						b.start("n1")
 					}
 					time.Sleep(time.Until(accepted.Add(93 * time.Second)))
 					for _, id := range ids[others:] {

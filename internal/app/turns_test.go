@@ -14,8 +14,8 @@ import (
 )
 
 // Many members have their budget again at once while urgent messages wait for
-// other members: of 32 calls one is for what is less urgent, in the lines or not, and the others
-// are for them.
+// other members: of 32 calls one is for what is less urgent, in the lines or not,
+// and the others are for them.
 func TestLinesDoNotPassUrgentOnes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ width, low int }{{1, 0}, {1, 300}, {16, 0}, {16, 300}} {
