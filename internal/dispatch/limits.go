@@ -199,6 +199,19 @@ func (s *Sender) Members(d *domain.Delivery) []string {
 	return append(r.users, r.group...)
 }
 
+// Reach is part of lane.Sender.
+func (s *Sender) Reach(d *domain.Delivery) (members []string, anybody bool) {
+	p := s.pacer(d.Lane)
+	if p.kind != domain.LaneApp {
+		return s.Members(d), false
+	}
+	r := p.receivers(d.Body)
+	if len(r.group) == 0 {
+		return r.users, r.unknown
+	}
+	return slices.Concat(r.users, r.group), r.unknown
+}
+
 // Admit is part of lane.Sender.
 func (s *Sender) Admit(d *domain.Delivery, now time.Time, reserved bool) lane.Admission {
 	p := s.pacer(d.Lane)

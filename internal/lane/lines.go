@@ -9,12 +9,23 @@ import (
 	"hongyan/internal/pace"
 )
 
-// behind names the members of d in whose lines somebody goes before it.
+// reach names those in whose lines d may stand or, when nobody knows whom it is
+// for, all who have one.
+func (l *Lane) reach(d *domain.Delivery) []string {
+	members, anybody := l.e.sender.Reach(d)
+	if anybody {
+		return l.room.Everybody()
+	}
+	return members
+}
+
+// behind names the members whom d reaches in whose lines somebody goes before
+// it.
 func (l *Lane) behind(d *domain.Delivery, t pace.Ticket) (members []string) {
 	if l.room.Len() == 0 {
 		return nil
 	}
-	for _, m := range l.e.sender.Members(d) {
+	for _, m := range l.reach(d) {
 		if l.room.Ahead(m, t) > 0 {
 			members = append(members, m)
 		}
@@ -52,12 +63,9 @@ func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time,
 func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	var until time.Time
 	var late []string
-	all, t, text := l.e.sender.Members(d), ticket(d), false
+	all, t, text := l.reach(d), ticket(d), false
 	first := t
 	first.At, first.ID = d.Since, ""
-	if len(all) != d.Recipients { // of a department it is those whose lines it stands in
-		all = append(slices.Clip(all), l.room.Members(d.ID)...)
-	}
 	for _, m := range all {
 		ahead := l.room.Ahead(m, t)
 		pieces := d.Handling.Part > 1 && ahead > l.room.Ahead(m, first)
@@ -96,19 +104,18 @@ func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *bat
 	l.restLocked(d, a.Until, now)
 }
 
-// restLocked lets the lines in which d stands move at a time, or earlier for
-// those behind it if there is budget for them as well.
+// restLocked lets the lines that d stands first in move at a time, or earlier for
+// those behind it if there is budget for them as well. Where somebody stands
+// before it, that one says when the line moves.
 func (l *Lane) restLocked(d *domain.Delivery, until, now time.Time) {
 	t := ticket(d)
 	for _, m := range l.room.Members(d.ID) {
-		at, rank := until, l.room.Ahead(m, t)
-		if rank > 0 { // nor does it hold up who goes before it
-			if next := l.e.sender.Next(l.key, m, now, 0); next.After(now) && next.Before(at) {
-				at = next
-			}
+		if l.room.Ahead(m, t) > 0 {
+			continue
 		}
-		if l.room.Line(m) > rank+1 {
-			if next := l.e.sender.Next(l.key, m, now, rank+1); next.After(now) && next.Before(at) {
+		at := until
+		if l.room.Line(m) > 1 {
+			if next := l.e.sender.Next(l.key, m, now, 1); next.After(now) && next.Before(at) {
 				at = next
 			}
 		}

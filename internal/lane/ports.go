@@ -52,6 +52,9 @@ type Sender interface {
 	// Members names the people that d addresses one by one; a delivery to
 	// departments, tags or everybody may have none.
 	Members(d *domain.Delivery) []string
+	// Reach names everybody in whose lines d may stand: also those behind
+	// departments, tags and everybody. anybody says that nobody knows who is there.
+	Reach(d *domain.Delivery) (members []string, anybody bool)
 	// Admit says whether d may go now and, if so, books its place in the
 	// limits. On a first attempt it also decides d.DupInterval. reserved says
 	// that d is not committed yet, and perhaps never will be.

@@ -19,6 +19,7 @@ type batch struct {
 	defers  []domain.Deferral
 	expired []domain.Settlement
 	splits  []domain.Split
+	apart   bool     // one of those in line was divided: what is left of it goes first
 	merges  []string // digest groups, or bases of groups
 	closes  []string // groups whose window ends with the merge
 	windows []domain.DigestWindow
@@ -170,7 +171,7 @@ func (l *Lane) putAside(ctx context.Context, b *batch) bool {
 		}
 	}
 	for i := range b.splits {
-		if !l.split(ctx, b.splits[i]) {
+		if !l.split(ctx, b.splits[i], b.apart) {
 			return false
 		}
 	}
@@ -212,7 +213,7 @@ func (l *Lane) pick(roused []domain.Delivery) batch {
 	for i := range roused {
 		lines[roused[i].Priority] = append(lines[roused[i].Priority], &roused[i])
 	}
-	for b.size() < turnBound && l.openLocked(now) {
+	for b.size() < turnBound && !b.apart && l.openLocked(now) {
 		var w waiting
 		l.queue.waiting(&w)
 		for p := range lines {
@@ -333,7 +334,9 @@ func (l *Lane) divideLocked(d *domain.Delivery, later []string, until time.Time,
 	}
 	x.Lane, x.Fence = l.key, l.fence
 	x.Rest.DueAt, x.Rest.WaitReason = until, reason
-	l.room.Leave(d.ID)
+	if l.room.Leave(d.ID) {
+		b.apart = true
+	}
 	delete(l.held, d.ID)
 	l.openedLocked(d, now, b) // for all its people: the parts have groups of their own
 	b.splits = append(b.splits, x)
@@ -351,8 +354,9 @@ func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.Wa
 	l.laterLocked(until)
 }
 
-// split stores a division and lines both parts up again.
-func (l *Lane) split(ctx context.Context, x domain.Split) bool {
+// split stores a division and lines both parts up again. inLine says that it was
+// made of one that stood in line, and may have people behind it there.
+func (l *Lane) split(ctx context.Context, x domain.Split, inLine bool) bool {
 	err := l.e.store.Split(ctx, x)
 	if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeConflict {
 		l.look() // cancelled meanwhile, or not ours any more
@@ -365,7 +369,9 @@ func (l *Lane) split(ctx context.Context, x domain.Split) bool {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pushLocked(x.First, true)
+	if !inLine || !l.room.Join(ticket(&x.First), now, l.e.sender.Members(&x.First)...) {
+		l.pushLocked(x.First, true)
+	}
 	if !x.Rest.DueAt.After(now) {
 		if strings.HasPrefix(x.First.Digest, domain.DigestMark) { // it was collected before
 			l.digests.alone[x.Rest.ID] = struct{}{}

@@ -112,6 +112,7 @@ func (r *Room) Expired(now time.Time, n int) []Ticket {
 }
 
 // Leave takes a ticket out of every line; it reports false when it is not there.
+// Where it was the first the line may move at once.
 func (r *Room) Leave(id string) bool {
 	lines := r.where[id]
 	if lines == nil {
@@ -121,9 +122,13 @@ func (r *Room) Leave(id string) bool {
 	for _, l := range lines {
 		i := slices.IndexFunc(l.tickets, func(t Ticket) bool { return t.ID == id })
 		l.tickets = slices.Delete(l.tickets, i, i+1)
-		if len(l.tickets) == 0 {
+		switch {
+		case len(l.tickets) == 0:
 			heap.Remove(&r.wakes, l.index)
 			delete(r.lines, fold(l.member))
+		case i == 0 && l.tickets[0].At.Before(l.wake): // the line moved when that one could
+			l.wake = l.tickets[0].At
+			heap.Fix(&r.wakes, l.index)
 		}
 	}
 	return true
@@ -136,6 +141,15 @@ func (r *Room) Has(id string) bool { return r.where[id] != nil }
 func (r *Room) Members(id string) []string {
 	var out []string
 	for _, l := range r.where[id] {
+		out = append(out, l.member)
+	}
+	return out
+}
+
+// Everybody names all who have a line, in no order.
+func (r *Room) Everybody() []string {
+	out := make([]string, 0, len(r.wakes))
+	for _, l := range r.wakes {
 		out = append(out, l.member)
 	}
 	return out
