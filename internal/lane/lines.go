@@ -61,7 +61,7 @@ func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time,
 // there, or have an earlier piece of the same text. Its people in such lines go
 // on waiting, the others get it now. It reports whether there are any.
 func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
-	var until time.Time
+	var until, soonest time.Time
 	var late []string
 	all, t, text := l.reach(d), ticket(d), false
 	first := t
@@ -73,14 +73,18 @@ func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 			continue
 		}
 		late, text = append(late, m), text || pieces
-		if at := l.e.sender.Next(l.key, m, now, ahead); at.After(until) {
+		at := l.e.sender.Next(l.key, m, now, ahead)
+		if at.After(until) {
 			until = at
+		}
+		if soonest.IsZero() || at.Before(soonest) {
+			soonest = at
 		}
 	}
 	switch {
 	case len(late) == 0:
 		return false
-	case len(late) < len(all) && d.Untaken() && l.divideLocked(d, late, until, l.rate, now, b):
+	case len(late) < len(all) && d.Untaken() && l.divideLocked(d, late, soonest, l.rate, now, b):
 	case text:
 		l.parts.setAside(d)
 		l.restLocked(d, now.Add(idleCheck), now)
@@ -104,23 +108,10 @@ func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *bat
 	l.restLocked(d, a.Until, now)
 }
 
-// restLocked lets the lines that d stands first in move at a time, or earlier for
-// those behind it if there is budget for them as well. Where somebody stands
-// before it, that one says when the line moves.
+// restLocked keeps d in its lines until a time. They move earlier for those who
+// stand before it, or behind it if there is budget for them as well.
 func (l *Lane) restLocked(d *domain.Delivery, until, now time.Time) {
-	t := ticket(d)
-	for _, m := range l.room.Members(d.ID) {
-		if l.room.Ahead(m, t) > 0 {
-			continue
-		}
-		at := until
-		if l.room.Line(m) > 1 {
-			if next := l.e.sender.Next(l.key, m, now, 1); next.After(now) && next.Before(at) {
-				at = next
-			}
-		}
-		l.room.Wake(m, at)
-	}
+	l.room.Rest(d.ID, until, now, func(m string, ahead int) time.Time { return l.e.sender.Next(l.key, m, now, ahead) })
 }
 
 // parkLocked puts a delivery into the lines of members, which may move at wake.

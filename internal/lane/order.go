@@ -128,9 +128,7 @@ func (l *Lane) obeyLocked(v *verdict, open map[string]*domain.Delivery, b *batch
 	delete(s.aside, v.id)
 	if v.free() && l.room.Has(v.id) {
 		l.parts.free[v.id] = v.begun
-		for _, m := range l.room.Members(v.id) {
-			l.room.Wake(m, time.Now())
-		}
+		l.room.Rouse(v.id, time.Now())
 		return
 	}
 	l.room.Leave(v.id)

@@ -33,7 +33,8 @@ type Room struct {
 	max   int
 	next  time.Time // no ticket expires before it; zero: none does
 	lines map[string]*line
-	where map[string][]*line // by ticket id
+	where map[string][]*line   // by ticket id
+	rests map[string]time.Time // by ticket id: it cannot go before that, whatever its lines say
 	wakes lineHeap
 }
 
@@ -46,7 +47,7 @@ type line struct {
 
 // NewRoom makes a room for at most n tickets.
 func NewRoom(n int) *Room {
-	return &Room{max: n, lines: map[string]*line{}, where: map[string][]*line{}}
+	return &Room{max: n, lines: map[string]*line{}, where: map[string][]*line{}, rests: map[string]time.Time{}}
 }
 
 // Join puts a ticket into the lines of members, which move at wake or earlier.
@@ -119,9 +120,15 @@ func (r *Room) Leave(id string) bool {
 		return false
 	}
 	delete(r.where, id)
+	delete(r.rests, id)
 	for _, l := range lines {
 		i := slices.IndexFunc(l.tickets, func(t Ticket) bool { return t.ID == id })
 		l.tickets = slices.Delete(l.tickets, i, i+1)
+		if len(r.rests) > 0 { // what they rest for may have changed
+			for _, t := range l.tickets[i:] {
+				delete(r.rests, t.ID)
+			}
+		}
 		switch {
 		case len(l.tickets) == 0:
 			heap.Remove(&r.wakes, l.index)
@@ -165,6 +172,45 @@ func (r *Room) Ahead(member string, t Ticket) int {
 	return i
 }
 
+// Rest says that a ticket cannot go before a time: its lines do not wait for it
+// where there is budget for those behind it as well. It ends early when somebody
+// who stands before it leaves, or with Rouse. next tells when a member may get
+// one more after so many others.
+func (r *Room) Rest(id string, until, now time.Time, next func(member string, ahead int) time.Time) {
+	lines := r.where[id]
+	if lines == nil {
+		return
+	}
+	r.rests[id] = until
+	for _, l := range lines {
+		wake := time.Time{}
+		for i, t := range l.tickets {
+			at := next(l.member, i)
+			last := at.After(now) // nor may those behind it
+			if rest := r.rests[t.ID]; rest.After(at) {
+				at = rest
+			}
+			if wake.IsZero() || at.Before(wake) {
+				wake = at
+			}
+			if last || !wake.After(now) {
+				break
+			}
+		}
+		l.wake = wake
+		heap.Fix(&r.wakes, l.index)
+	}
+}
+
+// Rouse ends a ticket's rest and lets its lines move at a time.
+func (r *Room) Rouse(id string, at time.Time) {
+	delete(r.rests, id)
+	for _, l := range r.where[id] {
+		l.wake = at
+		heap.Fix(&r.wakes, l.index)
+	}
+}
+
 // Wake sets when a member's line may move next.
 func (r *Room) Wake(member string, at time.Time) {
 	if l := r.lines[fold(member)]; l != nil {
@@ -175,6 +221,7 @@ func (r *Room) Wake(member string, at time.Time) {
 
 // WakeAll lets every line move at a time: the limits have changed.
 func (r *Room) WakeAll(at time.Time) {
+	clear(r.rests)
 	for _, l := range r.wakes {
 		l.wake = at
 	}
@@ -190,16 +237,22 @@ func (r *Room) NextWake() (time.Time, bool) {
 
 // Ready collects the heads of the lines that may move at now: of each line at
 // most as many as free says for its member, at least one, at most n in all,
-// those with the highest priority and the longest wait first. The tickets stay
-// in their lines until they Leave.
+// those with the highest priority and the longest wait first, but for those that
+// rest. The tickets stay in their lines until they Leave.
 func (r *Room) Ready(now time.Time, n int, free func(member string) int) []Ticket {
 	n = max(n, 0)
 	var out []Ticket
 	seen := map[string]struct{}{} // of those that stand in several lines
 	due := r.due(now, nil, 0)
 	for _, l := range due {
-		take := min(len(l.tickets), n, max(free(l.member), 1))
-		for _, t := range l.tickets[:take] {
+		took := 0
+		for _, t := range l.tickets[:min(len(l.tickets), max(free(l.member), 1))] {
+			if r.rests[t.ID].After(now) {
+				continue
+			}
+			if took++; took > n {
+				break
+			}
 			if len(r.where[t.ID]) > 1 {
 				if _, twice := seen[t.ID]; twice {
 					continue
@@ -267,6 +320,7 @@ func (r *Room) Longest(n int) []Queue {
 func (r *Room) Clear() {
 	clear(r.lines)
 	clear(r.where)
+	clear(r.rests)
 	r.wakes, r.next = nil, time.Time{}
 }
 
