@@ -183,23 +183,29 @@ func (r *Room) Rest(id string, until, now time.Time, next func(member string, ah
 	}
 	r.rests[id] = until
 	for _, l := range lines {
-		wake := time.Time{}
-		for i, t := range l.tickets {
-			at := next(l.member, i)
-			last := at.After(now) // nor may those behind it
-			if rest := r.rests[t.ID]; rest.After(at) {
-				at = rest
-			}
-			if wake.IsZero() || at.Before(wake) {
-				wake = at
-			}
-			if last || !wake.After(now) {
-				break
-			}
-		}
-		l.wake = wake
-		heap.Fix(&r.wakes, l.index)
+		r.sleep(l, now, next)
 	}
+}
+
+// sleep lets a line move when the first of its tickets neither rests nor wants
+// budget.
+func (r *Room) sleep(l *line, now time.Time, next func(member string, ahead int) time.Time) {
+	wake := time.Time{}
+	for i, t := range l.tickets {
+		at := next(l.member, i)
+		last := at.After(now) // nor may those behind it
+		if rest := r.rests[t.ID]; rest.After(at) {
+			at = rest
+		}
+		if wake.IsZero() || at.Before(wake) {
+			wake = at
+		}
+		if last || !wake.After(now) {
+			break
+		}
+	}
+	l.wake = wake
+	heap.Fix(&r.wakes, l.index)
 }
 
 // Rouse ends a ticket's rest and lets its lines move at a time.
@@ -238,8 +244,8 @@ func (r *Room) NextWake() (time.Time, bool) {
 // Ready collects the heads of the lines that may move at now: of each line at
 // most as many as free says for its member, at least one, at most n in all,
 // those with the highest priority and the longest wait first, but for those that
-// rest. The tickets stay in their lines until they Leave.
-func (r *Room) Ready(now time.Time, n int, free func(member string) int) []Ticket {
+// rest. The tickets stay in their lines until they Leave. next is as in Rest.
+func (r *Room) Ready(now time.Time, n int, free func(member string) int, next func(member string, ahead int) time.Time) []Ticket {
 	n = max(n, 0)
 	var out []Ticket
 	seen := map[string]struct{}{} // of those that stand in several lines
@@ -260,6 +266,9 @@ func (r *Room) Ready(now time.Time, n int, free func(member string) int) []Ticke
 				seen[t.ID] = struct{}{}
 			}
 			out = append(out, t)
+		}
+		if took == 0 && n > 0 { // all who could go rest
+			r.sleep(l, now, next)
 		}
 		if len(out) > 8*n { // many lines move at once: keep to what can go
 			slices.SortFunc(out, Ticket.compare)

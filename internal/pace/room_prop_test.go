@@ -68,11 +68,18 @@ func (r *plainRoom) leave(id string) bool {
 	if i < 0 {
 		return false
 	}
-	members := r.list[i].members
+	before := maps.Clone(r.wake)
+	members, first := r.list[i].members, map[string]bool{}
+	for _, m := range members {
+		first[m] = r.line(m)[0].ID == id
+	}
 	r.list = slices.Delete(r.list, i, i+1)
 	for _, m := range members {
-		if len(r.line(m)) == 0 {
+		switch line := r.line(m); {
+		case len(line) == 0:
 			delete(r.wake, m)
+		case first[m] && line[0].At.Before(before[m]): // the next one may want to go
+			r.wake[m] = line[0].At
 		}
 	}
 	return true
@@ -195,7 +202,7 @@ func compareRooms(t *rapid.T, room *pace.Room, plain *plainRoom, now time.Time, 
 	n := rapid.IntRange(-1, 12).Draw(t, "n")
 	budget := rapid.IntRange(-1, 4).Draw(t, "free")
 	free := func(m string) int { return budget + len(m)%2 }
-	if got, want := room.Ready(now, n, free), plain.ready(now, n, free); !slices.Equal(got, want) {
+	if got, want := room.Ready(now, n, free, nil), plain.ready(now, n, free); !slices.Equal(got, want) {
 		t.Fatalf("ready are %v, want %v", got, want)
 	}
 	compareExpiry(t, room, plain, now, n)

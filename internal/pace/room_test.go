@@ -14,12 +14,12 @@ func TestChangedLimitsWakeEveryLine(t *testing.T) {
 	for i, m := range []string{"a", "b", "c", "d"} {
 		require.True(t, r.Join(Ticket{ID: m, At: now}, now.Add(time.Duration(4-i)*time.Minute), m))
 	}
-	require.Empty(t, r.Ready(now, 10, func(string) int { return 1 }))
+	require.Empty(t, r.Ready(now, 10, func(string) int { return 1 }, nil))
 	r.WakeAll(now)
-	require.Len(t, r.Ready(now, 10, func(string) int { return 1 }), 4)
+	require.Len(t, r.Ready(now, 10, func(string) int { return 1 }, nil), 4)
 	r.Wake("b", now.Add(time.Hour))
 	r.Leave("a")
-	require.Len(t, r.Ready(now, 10, func(string) int { return 1 }), 2, "the order of the lines is kept")
+	require.Len(t, r.Ready(now, 10, func(string) int { return 1 }, nil), 2, "the order of the lines is kept")
 }
 
 // TestNoNumberIsTooSmall asks for none or fewer of everything that is listed.
@@ -32,7 +32,7 @@ func TestNoNumberIsTooSmall(t *testing.T) {
 		w.Record(now, []string{m})
 	}
 	for name, list := range map[string]func(n int) int{
-		"Ready":   func(n int) int { return len(r.Ready(now, n, func(string) int { return n })) },
+		"Ready":   func(n int) int { return len(r.Ready(now, n, func(string) int { return n }, nil)) },
 		"Longest": func(n int) int { return len(r.Longest(n)) },
 		"Expired": func(n int) int { return len(r.Expired(now, n)) },
 		"Busiest": func(n int) int { return len(w.Busiest(now, n)) },
@@ -44,4 +44,49 @@ func TestNoNumberIsTooSmall(t *testing.T) {
 	require.Zero(t, NewRoom(-1).Len())
 	require.False(t, NewRoom(-1).Join(Ticket{ID: "x"}, now, "a"))
 	require.Equal(t, now, w.NextOne(now, "a", math.MinInt))
+}
+
+// A ticket that rests holds up nobody for whom there is budget, and keeps no
+// line awake.
+func TestRest(t *testing.T) {
+	now := time.Now()
+	room := NewRoom(10)
+	a, b, c := Ticket{ID: "a", At: now.Add(-3)}, Ticket{ID: "b", At: now.Add(-2)}, Ticket{ID: "c", At: now.Add(-1)}
+	require.True(t, room.Join(a, now, "ann", "bob"))
+	require.True(t, room.Join(b, now, "ann"))
+	require.True(t, room.Join(c, now, "ann"))
+	budget := map[string]int{"ann": 2}
+	free := func(m string) int { return budget[m] }
+	next := func(m string, ahead int) time.Time {
+		if ahead < budget[m] {
+			return now
+		}
+		return now.Add(time.Duration(ahead+1-budget[m]) * time.Minute)
+	}
+	ready := func() (ids []string) {
+		for _, x := range room.Ready(now, 1, free, next) {
+			ids = append(ids, x.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []string{"a"}, ready())
+	room.Rest("a", now.Add(time.Hour), now, next) // for bob
+	require.Equal(t, []string{"b"}, ready(), "ann has budget for both")
+	room.Rest("b", now.Add(time.Hour), now, next)
+	require.Empty(t, ready(), "not for three")
+	wake, _ := room.NextWake()
+	require.Equal(t, now.Add(time.Minute), wake, "then")
+	require.True(t, room.Join(Ticket{ID: "d", At: now}, now, "ann"))
+	require.Empty(t, ready())
+	wake, _ = room.NextWake()
+	require.Equal(t, now.Add(time.Minute), wake, "who has come does not keep the line awake")
+	room.Rouse("a", now)
+	require.Equal(t, []string{"a"}, ready())
+	room.Rest("a", now.Add(time.Hour), now, next)
+	require.True(t, room.Leave("a"))
+	require.Equal(t, []string{"b"}, ready(), "what it has rested for may have changed")
+	room.Rest("b", now.Add(time.Hour), now, next)
+	require.Equal(t, []string{"c"}, ready())
+	room.WakeAll(now)
+	require.Equal(t, []string{"b"}, ready())
 }
