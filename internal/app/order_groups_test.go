@@ -134,3 +134,33 @@ func TestGroupsInAStorm(t *testing.T) {
 		})
 	}
 }
+
+// A dry run to a department tells of its members' budgets and lines.
+func TestDryRunToAGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, sandbox.Options{Accounts: -1})
+		defer b.close()
+		b.directory = pair{"load-1", "load-2"}
+		n := b.start("n1")
+		n.app(t, "ops", func(a *domain.App) { a.Limits.MemberPerMinute = 1 })
+		n.scene(t, "plain", domain.Policy{})
+		group := request("plain", "to the department")
+		group.To = domain.To{Departments: []string{"2"}}
+		foresee := func() *domain.WouldWait {
+			dry, err := n.intake.DryRun(t.Context(), anybody, group)
+			require.NoError(t, err)
+			return dry.Deliveries[0].WouldWait
+		}
+		n.submit(t, request("plain", "to another", "load-3"))
+		b.drained(time.Second)
+		require.Nil(t, foresee())
+		sent := time.Now()
+		n.submit(t, request("plain", "one", "load-1"), request("plain", "two", "load-1"))
+		time.Sleep(time.Second)
+		w := foresee()
+		require.NotNil(t, w)
+		require.Equal(t, domain.WaitMemberRate, w.Reason)
+		require.WithinDuration(t, sent.Add(2*61*time.Second), *w.Until, 2*time.Second, "behind who waits already")
+	})
+}

@@ -75,11 +75,13 @@ func (e *Engine) prospect(d *domain.Delivery, now time.Time) (p prospect) {
 	}
 	r, t := l.digests.foresee(d, now)
 	p.later(r, t, now)
-	members := l.e.sender.Members(d)
+	members := l.reach(d)
 	short, first, last := l.shortLocked(d, members, now)
-	if len(short) == len(members) {
+	switch named := l.e.sender.Members(d); {
+	case len(short) == 0:
+	case len(short) == len(named) && len(members) == len(named):
 		p.later(l.rate, first, now)
-	} else if len(short) > 0 {
+	default:
 		var ok bool
 		if p.split, ok = l.e.sender.Divide(d, short); ok {
 			p.split.Rest.WaitReason, p.apart = l.rate, first
