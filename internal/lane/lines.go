@@ -111,12 +111,14 @@ func (l *Lane) stayLocked(d *domain.Delivery, a Admission, now time.Time, b *bat
 // restLocked keeps d in its lines until a time. They move earlier for those who
 // stand before it, or behind it if there is budget for them as well.
 func (l *Lane) restLocked(d *domain.Delivery, until, now time.Time) {
-	l.room.Rest(d.ID, until, now, l.nextAt(now))
+	l.room.Rest(d.ID, until, now, l.budget(now))
 }
 
-// nextAt tells when a member may get one more after so many others.
-func (l *Lane) nextAt(now time.Time) func(member string, ahead int) time.Time {
-	return func(m string, ahead int) time.Time { return l.e.sender.Next(l.key, m, now, ahead) }
+func (l *Lane) budget(now time.Time) pace.Budget {
+	return pace.Budget{
+		Free: func(m string) int { return l.e.sender.Free(l.key, m, now) },
+		Next: func(m string, ahead int) time.Time { return l.e.sender.Next(l.key, m, now, ahead) },
+	}
 }
 
 // parkLocked puts a delivery into the lines of members, which may move at wake.

@@ -273,7 +273,7 @@ func (l *Lane) rouse(now time.Time) ([]domain.Delivery, bool) {
 		l.mu.Unlock()
 		return nil, true
 	}
-	tickets := l.room.Ready(now, n, func(member string) int { return l.e.sender.Free(l.key, member, now) }, l.nextAt(now))
+	tickets := l.room.Ready(now, n, l.budget(now))
 	l.mu.Unlock()
 	rows, err := l.loadOpen(idsOf(tickets))
 	if err != nil {

@@ -64,7 +64,7 @@ func (l *miniLane) pop(p int) *mail {
 func (l *miniLane) slot() bool {
 	for {
 		p := 3
-		ready := l.room.Ready(l.now, 1, func(m string) int { return l.windows.Free(l.now, m) }, nil)
+		ready := l.room.Ready(l.now, 1, pace.Budget{Free: func(m string) int { return l.windows.Free(l.now, m) }})
 		if len(ready) > 0 {
 			p = ready[0].Priority - 1 // of equals the one that waits already
 		}

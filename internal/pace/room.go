@@ -38,6 +38,13 @@ type Room struct {
 	wakes lineHeap
 }
 
+// Budget tells what members may get: how many now, and when one more after so
+// many others.
+type Budget struct {
+	Free func(member string) int
+	Next func(member string, ahead int) time.Time
+}
+
 type line struct {
 	member  string
 	tickets []Ticket
@@ -174,26 +181,27 @@ func (r *Room) Ahead(member string, t Ticket) int {
 
 // Rest says that a ticket cannot go before a time: its lines do not wait for it
 // where there is budget for those behind it as well. It ends early when somebody
-// who stands before it leaves, or with Rouse. next tells when a member may get
-// one more after so many others.
-func (r *Room) Rest(id string, until, now time.Time, next func(member string, ahead int) time.Time) {
+// who stands before it leaves, or with Rouse.
+func (r *Room) Rest(id string, until, now time.Time, b Budget) {
 	lines := r.where[id]
 	if lines == nil {
 		return
 	}
 	r.rests[id] = until
 	for _, l := range lines {
-		r.sleep(l, now, next)
+		r.sleep(l, now, b)
 	}
 }
 
 // sleep lets a line move when the first of its tickets neither rests nor wants
 // budget.
-func (r *Room) sleep(l *line, now time.Time, next func(member string, ahead int) time.Time) {
-	wake := time.Time{}
+func (r *Room) sleep(l *line, now time.Time, b Budget) {
+	wake, free := time.Time{}, b.Free(l.member)
 	for i, t := range l.tickets {
-		at := next(l.member, i)
-		last := at.After(now) // nor may those behind it
+		at, last := now, i >= free // nor may those behind it
+		if last {
+			at = b.Next(l.member, i)
+		}
 		if rest := r.rests[t.ID]; rest.After(at) {
 			at = rest
 		}
@@ -242,17 +250,17 @@ func (r *Room) NextWake() (time.Time, bool) {
 }
 
 // Ready collects the heads of the lines that may move at now: of each line at
-// most as many as free says for its member, at least one, at most n in all,
+// most as many as its member may get, at least one, at most n in all,
 // those with the highest priority and the longest wait first, but for those that
-// rest. The tickets stay in their lines until they Leave. next is as in Rest.
-func (r *Room) Ready(now time.Time, n int, free func(member string) int, next func(member string, ahead int) time.Time) []Ticket {
+// rest. The tickets stay in their lines until they Leave.
+func (r *Room) Ready(now time.Time, n int, b Budget) []Ticket {
 	n = max(n, 0)
 	var out []Ticket
 	seen := map[string]struct{}{} // of those that stand in several lines
 	due := r.due(now, nil, 0)
 	for _, l := range due {
 		took := 0
-		for _, t := range l.tickets[:min(len(l.tickets), max(free(l.member), 1))] {
+		for _, t := range l.tickets[:min(len(l.tickets), max(b.Free(l.member), 1))] {
 			if r.rests[t.ID].After(now) {
 				continue
 			}
@@ -268,7 +276,7 @@ func (r *Room) Ready(now time.Time, n int, free func(member string) int, next fu
 			out = append(out, t)
 		}
 		if took == 0 && n > 0 { // all who could go rest
-			r.sleep(l, now, next)
+			r.sleep(l, now, b)
 		}
 		if len(out) > 8*n { // many lines move at once: keep to what can go
 			slices.SortFunc(out, Ticket.compare)

@@ -202,7 +202,7 @@ func compareRooms(t *rapid.T, room *pace.Room, plain *plainRoom, now time.Time, 
 	n := rapid.IntRange(-1, 12).Draw(t, "n")
 	budget := rapid.IntRange(-1, 4).Draw(t, "free")
 	free := func(m string) int { return budget + len(m)%2 }
-	if got, want := room.Ready(now, n, free, nil), plain.ready(now, n, free); !slices.Equal(got, want) {
+	if got, want := room.Ready(now, n, pace.Budget{Free: free}), plain.ready(now, n, free); !slices.Equal(got, want) {
 		t.Fatalf("ready are %v, want %v", got, want)
 	}
 	compareExpiry(t, room, plain, now, n)

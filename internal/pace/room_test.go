@@ -14,12 +14,12 @@ func TestChangedLimitsWakeEveryLine(t *testing.T) {
 	for i, m := range []string{"a", "b", "c", "d"} {
 		require.True(t, r.Join(Ticket{ID: m, At: now}, now.Add(time.Duration(4-i)*time.Minute), m))
 	}
-	require.Empty(t, r.Ready(now, 10, func(string) int { return 1 }, nil))
+	require.Empty(t, r.Ready(now, 10, Budget{Free: func(string) int { return 1 }}))
 	r.WakeAll(now)
-	require.Len(t, r.Ready(now, 10, func(string) int { return 1 }, nil), 4)
+	require.Len(t, r.Ready(now, 10, Budget{Free: func(string) int { return 1 }}), 4)
 	r.Wake("b", now.Add(time.Hour))
 	r.Leave("a")
-	require.Len(t, r.Ready(now, 10, func(string) int { return 1 }, nil), 2, "the order of the lines is kept")
+	require.Len(t, r.Ready(now, 10, Budget{Free: func(string) int { return 1 }}), 2, "the order of the lines is kept")
 }
 
 // TestNoNumberIsTooSmall asks for none or fewer of everything that is listed.
@@ -32,7 +32,7 @@ func TestNoNumberIsTooSmall(t *testing.T) {
 		w.Record(now, []string{m})
 	}
 	for name, list := range map[string]func(n int) int{
-		"Ready":   func(n int) int { return len(r.Ready(now, n, func(string) int { return n }, nil)) },
+		"Ready":   func(n int) int { return len(r.Ready(now, n, Budget{Free: func(string) int { return n }})) },
 		"Longest": func(n int) int { return len(r.Longest(n)) },
 		"Expired": func(n int) int { return len(r.Expired(now, n)) },
 		"Busiest": func(n int) int { return len(w.Busiest(now, n)) },
@@ -63,16 +63,17 @@ func TestRest(t *testing.T) {
 		}
 		return now.Add(time.Duration(ahead+1-budget[m]) * time.Minute)
 	}
+	purse := Budget{Free: free, Next: next}
 	ready := func() (ids []string) {
-		for _, x := range room.Ready(now, 1, free, next) {
+		for _, x := range room.Ready(now, 1, purse) {
 			ids = append(ids, x.ID)
 		}
 		return ids
 	}
 	require.Equal(t, []string{"a"}, ready())
-	room.Rest("a", now.Add(time.Hour), now, next) // for bob
+	room.Rest("a", now.Add(time.Hour), now, purse) // for bob
 	require.Equal(t, []string{"b"}, ready(), "ann has budget for both")
-	room.Rest("b", now.Add(time.Hour), now, next)
+	room.Rest("b", now.Add(time.Hour), now, purse)
 	require.Empty(t, ready(), "not for three")
 	wake, _ := room.NextWake()
 	require.Equal(t, now.Add(time.Minute), wake, "then")
@@ -82,10 +83,10 @@ func TestRest(t *testing.T) {
 	require.Equal(t, now.Add(time.Minute), wake, "who has come does not keep the line awake")
 	room.Rouse("a", now)
 	require.Equal(t, []string{"a"}, ready())
-	room.Rest("a", now.Add(time.Hour), now, next)
+	room.Rest("a", now.Add(time.Hour), now, purse)
 	require.True(t, room.Leave("a"))
 	require.Equal(t, []string{"b"}, ready(), "what it has rested for may have changed")
-	room.Rest("b", now.Add(time.Hour), now, next)
+	room.Rest("b", now.Add(time.Hour), now, purse)
 	require.Equal(t, []string{"c"}, ready())
 	room.WakeAll(now)
 	require.Equal(t, []string{"b"}, ready())
