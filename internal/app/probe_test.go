@@ -42,7 +42,11 @@ func TestBlockedAppIsProbedOnce(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, %d nodes", c.name, nodes), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					chats := []sandbox.Chat{{ID: "c1", Users: []string{"load-1", "load-2"}}, {ID: "c2", Users: []string{"load-1", "load-2"}}}
+					var chats []sandbox.Chat
+					names := []string{"c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"}
+					for _, id := range names {
+						chats = append(chats, sandbox.Chat{ID: id, Users: []string{"load-1", "load-2"}})
+					}
 					b := newBubble(t, sandbox.Options{Accounts: -1, Chats: chats})
 					defer b.close()
 					b.faults(c.faults...)
@@ -58,7 +62,7 @@ func TestBlockedAppIsProbedOnce(t *testing.T) {
 					var ids []string
 					for i := range 3 {
 						ids = append(ids, first.submit(t, request("plain", fmt.Sprint("held ", i), "load-9"))...)
-						ids = append(ids, second.submit(t, toChats(fmt.Sprint("held ", i), "c1", "c2"))...)
+						ids = append(ids, second.submit(t, toChats(fmt.Sprint("held ", i), names...))...)
 					}
 					calls := func(from, to time.Duration) (n int) {
 						for _, c := range b.wecom.Calls() {
@@ -84,7 +88,7 @@ func TestBlockedAppIsProbedOnce(t *testing.T) {
 						require.NoError(t, c.mend(t.Context(), second))
 					}
 					b.drained(c.wait)
-					require.Len(t, b.taken(), 9)
+					require.Len(t, b.taken(), 3*(1+len(names)))
 				})
 			})
 		}

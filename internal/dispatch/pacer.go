@@ -46,6 +46,7 @@ type pacer struct {
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
 	trouble trouble
+	answers bool // WeCom has answered a call of this lane
 	bars    bars
 }
 
@@ -173,11 +174,11 @@ func (p *pacer) admit(d *domain.Delivery, now time.Time, reserved bool) (a lane.
 		return lane.Admission{Until: until, Reason: domain.WaitAppBlocked, All: true}, false
 	}
 	r := p.receivers(d.Body)
-	if r.soon {
-		return lane.Admission{Until: now.Add(soonWait), Reason: p.reason}, false
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if r.soon { // one by one until the app is known to be in order: else each chat costs a refused call
+		return lane.Admission{Until: now.Add(soonWait), Reason: p.reason, All: !p.answers}, false
+	}
 	at, held := p.held[d.ID]
 	if !held {
 		return p.book(&r, d, now, reserved)

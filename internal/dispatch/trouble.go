@@ -78,6 +78,7 @@ func (t *trouble) restore(said *domain.LaneReport, now time.Time) lane.Pause {
 func (p *pacer) answered(began time.Time) (back bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.answers = true
 	p.trouble.quota.end(began)
 	p.trouble.fog.end(began)
 	p.trouble.moved.end(began)
