@@ -18,11 +18,17 @@ type batch struct {
 	claims  []domain.Delivery
 	defers  []domain.Deferral
 	expired []domain.Settlement
-	splits  []domain.Split
-	apart   bool     // one of those in line was divided: what is left of it goes first
+	splits  []division
 	merges  []string // digest groups, or bases of groups
 	closes  []string // groups whose window ends with the merge
 	windows []domain.DigestWindow
+}
+
+// division is a split and whether it was made of one that stood in line, and may
+// have people behind it there.
+type division struct {
+	domain.Split
+	inLine bool
 }
 
 func (b *batch) size() int { return len(b.defers) + len(b.expired) + len(b.splits) + len(b.merges) }
@@ -171,7 +177,7 @@ func (l *Lane) putAside(ctx context.Context, b *batch) bool {
 		}
 	}
 	for i := range b.splits {
-		if !l.split(ctx, b.splits[i], b.apart) {
+		if !l.split(ctx, b.splits[i]) {
 			return false
 		}
 	}
@@ -213,7 +219,8 @@ func (l *Lane) pick(roused []domain.Delivery) batch {
 	for i := range roused {
 		lines[roused[i].Priority] = append(lines[roused[i].Priority], &roused[i])
 	}
-	for b.size() < turnBound && !b.apart && l.openLocked(now) {
+	// What is left of one that was divided goes before all that come after it.
+	for b.size() < turnBound && len(b.splits) == 0 && l.openLocked(now) {
 		var w waiting
 		l.queue.waiting(&w)
 		for p := range lines {
@@ -334,12 +341,10 @@ func (l *Lane) divideLocked(d *domain.Delivery, later []string, until time.Time,
 	}
 	x.Lane, x.Fence = l.key, l.fence
 	x.Rest.DueAt, x.Rest.WaitReason = until, reason
-	if l.room.Leave(d.ID) {
-		b.apart = true
-	}
+	inLine := l.room.Leave(d.ID)
 	delete(l.held, d.ID)
 	l.openedLocked(d, now, b) // for all its people: the parts have groups of their own
-	b.splits = append(b.splits, x)
+	b.splits = append(b.splits, division{x, inLine})
 	return true
 }
 
@@ -354,10 +359,9 @@ func (l *Lane) deferLocked(d *domain.Delivery, until time.Time, reason domain.Wa
 	l.laterLocked(until)
 }
 
-// split stores a division and lines both parts up again. inLine says that it was
-// made of one that stood in line, and may have people behind it there.
-func (l *Lane) split(ctx context.Context, x domain.Split, inLine bool) bool {
-	err := l.e.store.Split(ctx, x)
+// split stores a division and lines both parts up again.
+func (l *Lane) split(ctx context.Context, x division) bool {
+	err := l.e.store.Split(ctx, x.Split)
 	if e, ok := errors.AsType[*domain.Error](err); ok && e.Code == domain.CodeConflict {
 		l.look() // cancelled meanwhile, or not ours any more
 		return true
@@ -369,7 +373,7 @@ func (l *Lane) split(ctx context.Context, x domain.Split, inLine bool) bool {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !inLine || !l.room.Join(ticket(&x.First), now, l.e.sender.Members(&x.First)...) {
+	if !x.inLine || !l.room.Join(ticket(&x.First), now, l.e.sender.Members(&x.First)...) {
 		l.pushLocked(x.First, true)
 	}
 	if !x.Rest.DueAt.After(now) {
