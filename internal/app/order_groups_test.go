@@ -41,7 +41,11 @@ func (c crowd) Members(_ string, departments, tags []string, all bool) (users []
 // urgent reaches them before it, whomever else it is for.
 func TestGroupsInAStorm(t *testing.T) {
 	t.Parallel()
+	seeds := []uint64{498, 528} // one went before another whose line was about to wake up
 	for seed := range uint64(scaled(60)) {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

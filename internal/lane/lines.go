@@ -59,17 +59,18 @@ func (l *Lane) lineUpLocked(d *domain.Delivery, members []string, now time.Time,
 // giveWayLocked keeps a delivery that one of its lines has called from passing
 // those who stand before it in another one: they can have all the budget that is
 // there, or have an earlier piece of the same text. Its people in such lines go
-// on waiting, the others get it now. It reports whether there are any.
+// on waiting, the others get it now. It reports false when d may go.
 func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	var until, soonest time.Time
 	var late []string
-	all, t, text := l.reach(d), ticket(d), false
+	all, t, text, early := l.reach(d), ticket(d), false, false
 	first := t
 	first.At, first.ID = d.Since, ""
 	for _, m := range all {
 		ahead := l.room.Ahead(m, t)
 		pieces := d.Handling.Part > 1 && ahead > l.room.Ahead(m, first)
 		if ahead == 0 || !pieces && ahead < l.e.sender.Free(l.key, m, now) {
+			early = l.room.Waken(m, t, now) || early // there is enough for them and for d, and they go first
 			continue
 		}
 		late, text = append(late, m), text || pieces
@@ -83,7 +84,7 @@ func (l *Lane) giveWayLocked(d *domain.Delivery, now time.Time, b *batch) bool {
 	}
 	switch {
 	case len(late) == 0:
-		return false
+		return early
 	case len(late) < len(all) && d.Untaken() && l.divideLocked(d, late, soonest, l.rate, now, b):
 	case text:
 		l.parts.setAside(d)

@@ -216,6 +216,25 @@ func (r *Room) sleep(l *line, now time.Time, b Budget) {
 	heap.Fix(&r.wakes, l.index)
 }
 
+// Waken lets a member's line that was to move later move at once, if somebody
+// stands before t in it who does not rest. It reports whether that is so.
+func (r *Room) Waken(member string, t Ticket, now time.Time) bool {
+	l := r.lines[fold(member)]
+	if l == nil || !l.wake.After(now) {
+		return false
+	}
+	for _, x := range l.tickets {
+		if x.compare(t) >= 0 {
+			return false
+		}
+		if !r.rests[x.ID].After(now) {
+			r.Wake(member, now)
+			return true
+		}
+	}
+	return false
+}
+
 // Rouse ends a ticket's rest and lets its lines move at a time.
 func (r *Room) Rouse(id string, at time.Time) {
 	delete(r.rests, id)

@@ -91,3 +91,21 @@ func TestRest(t *testing.T) {
 	room.WakeAll(now)
 	require.Equal(t, []string{"b"}, ready())
 }
+
+func TestWaken(t *testing.T) {
+	now := time.Now()
+	room := NewRoom(10)
+	a, b := Ticket{ID: "a", At: now.Add(-2)}, Ticket{ID: "b", At: now.Add(-1)}
+	require.False(t, room.Waken("ann", b, now), "there is no line")
+	require.True(t, room.Join(a, now.Add(time.Minute), "Ann"))
+	require.True(t, room.Join(b, now.Add(time.Minute), "ann", "bob"))
+	require.False(t, room.Waken("bob", b, now), "it is the first")
+	require.True(t, room.Waken("ann", b, now))
+	wake, _ := room.NextWake()
+	require.Equal(t, now, wake)
+	require.False(t, room.Waken("ann", b, now), "it is awake")
+	purse := Budget{Free: func(string) int { return 2 }, Next: func(string, int) time.Time { return now }}
+	room.Rest("a", now.Add(time.Hour), now, purse)
+	room.Rest("b", now.Add(time.Minute), now, purse)
+	require.False(t, room.Waken("ann", b, now), "who is before it rests")
+}
