@@ -123,10 +123,7 @@ func (p *pacer) restore(now time.Time, r domain.SentRecord) (persons int) {
 		p.blind = now.Add(longestDup + dupLate)
 		return persons
 	}
-	h := p.sum(r.Body)
-	if until, known := p.moment(r.At.Add(longestDup+dupLate)), p.recent[h]; until > known {
-		p.recent[h] = until
-	}
+	p.saw(p.sum(r.Body), r.At.Add(dupLate), int(longestDup/time.Second))
 	return persons
 }
 

@@ -39,7 +39,8 @@ type pacer struct {
 	agent   int64
 	seed    maphash.Seed
 	opened  time.Time
-	recent  map[uint64]int64     // body → until when WeCom may know it, see moment
+	recent  map[uint64]noted     // body → when WeCom may have got it
+	longest int                  // of the windows of its messages, in seconds
 	flying  map[uint64]int       // body → calls with it on their way
 	held    map[string]time.Time // delivery that WeCom was too busy for → the place that it keeps for its next try
 	search  int                  // how many of them make a search for those that have ended worth it
@@ -60,7 +61,7 @@ func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
 		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.chat, counted: time.Hour + reachMore,
-		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]int64{}, flying: map[uint64]int{}, held: map[string]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
+		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]noted{}, flying: map[uint64]int{}, held: map[string]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
 	}
 	account := accountOf(laneKey)
 	p.turn = func(now time.Time, take bool) (time.Time, bool) { return s.health.Turn(account, now, take) }

@@ -35,18 +35,51 @@ const (
 	dupLate = 30 * time.Second
 )
 
+// noted says of a body when WeCom may last have got it, in microseconds (see
+// moment), and for how many seconds it was asked then to suppress repeats: in one
+// word, for there are hundreds of thousands.
+type noted int64
+
+const windowBits = 14 // hold longestDup
+
+func note(last, window int64) noted { return noted(last<<windowBits | window) }
+
+func (n noted) last() int64   { return int64(n) >> windowBits }
+func (n noted) window() int64 { return int64(n) & (1<<windowBits - 1) }
+
+// until is when WeCom has surely forgotten the body, also if it is asked for a
+// window of that many seconds now: it looks back as far as the later request says.
+func (n noted) until(asked int) int64 {
+	return n.last() + max(n.window(), int64(asked))*int64(time.Second/time.Microsecond) + dupMargin.Microseconds()
+}
+
+// with adds another sighting of the body. What is known until then stays known.
+func (n noted) with(last, window int64) noted {
+	if last < n.last() {
+		last, window, n = n.last(), n.window(), note(last, window)
+	}
+	over := n.until(0) - last - dupMargin.Microseconds()
+	return note(last, max(window, (over+999_999)/1_000_000))
+}
+
 // duplicateCheck decides, before the first attempt, whether WeCom shall suppress
 // repeats of these bytes. A second honest message with equal bytes inside the
 // window must go without the check, or WeCom swallows it. It knows the bytes of every attempt, also of a retry that another node began:
 // while a call is on its way, and then for as long as WeCom may know them, whose
 // window begins when the call reaches it. DupUntil counts from now instead: at
-// least until then a repeat is suppressed.
+// least until then a repeat is suppressed. Of two windows the longer one counts:
+// that of the first asks WeCom to remember, that of the second to look back.
 // A repeat after the end of its own window goes without the check, too, if WeCom
 // may have got equal bytes of another message since.
 // It reports whether d is the first with them.
 func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool {
+	p.longest = max(p.longest, d.DupWindow)
 	p.forget(now)
-	until, some := p.recent[h]
+	var until int64
+	n, some := p.recent[h]
+	if some {
+		until = n.until(d.DupWindow)
+	}
 	unsure := p.flying[h] > 0 || now.Before(p.blind) // the memory does not say all
 	known := unsure || some && p.moment(now) < until
 	if d.DupWindow > 0 {
@@ -94,10 +127,18 @@ func (p *pacer) arrived(d *domain.Delivery, last time.Time) {
 	if last.IsZero() {
 		return
 	}
-	window := time.Duration(d.DupWindow) * time.Second
-	if until := p.moment(last.Add(window + dupMargin)); until > p.recent[h] {
-		p.recent[h] = until
+	p.saw(h, last, d.DupWindow)
+}
+
+// saw notes that WeCom may have got a body, and was asked to know it for that
+// many seconds.
+func (p *pacer) saw(h uint64, at time.Time, window int) {
+	last := p.moment(at)
+	if n, known := p.recent[h]; known {
+		p.recent[h] = n.with(last, int64(window))
+		return
 	}
+	p.recent[h] = note(last, int64(window))
 }
 
 // sum tells bodies apart by everything but the agent id, which is put in anew
@@ -111,9 +152,9 @@ func (p *pacer) sum(body []byte) uint64 {
 	return h.Sum64()
 }
 
-// moment is t in microseconds since the lane was opened: a small number where
-// there are hundreds of thousands.
-func (p *pacer) moment(t time.Time) int64 { return t.Sub(p.opened).Microseconds() }
+// moment is t in microseconds since the day before the lane was opened, from which
+// it may know something: a small number where there are hundreds of thousands.
+func (p *pacer) moment(t time.Time) int64 { return (t.Sub(p.opened) + 24*time.Hour).Microseconds() }
 
 // forget drops the bodies whose windows have ended, each time there are a
 // quarter more than were left by the last search.
@@ -122,7 +163,7 @@ func (p *pacer) forget(now time.Time) {
 		return
 	}
 	at := p.moment(now)
-	maps.DeleteFunc(p.recent, func(_ uint64, until int64) bool { return at >= until })
+	maps.DeleteFunc(p.recent, func(_ uint64, n noted) bool { return at >= n.until(p.longest) })
 	if len(p.recent) >= recentBound/5*4 {
 		clear(p.recent)
 		p.blind = now.Add(longestDup + dupLate)

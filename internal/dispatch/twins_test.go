@@ -137,3 +137,25 @@ func TestTwinsAreRememberedFromTheEnd(t *testing.T) {
 	p.admit(d, other.StartedAt.Add(time.Minute), false)
 	require.Zero(t, d.DupInterval, "WeCom would swallow it")
 }
+
+// WeCom looks back as far as the later of two equal messages asks it to, and
+// remembers for as long as the earlier one asked.
+func TestTwinsOfDifferentWindows(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	p := New(Config{}).newPacer("app:ops", domain.App{})
+	sends := func(window int, after time.Duration) int {
+		d := first("x")
+		d.DupWindow, d.StartedAt = window, began.Add(after)
+		p.admit(d, d.StartedAt, false)
+		p.landed(d, wecom.ClassOK, 0, d.StartedAt)
+		return d.DupInterval
+	}
+	require.Equal(t, 10, sends(10, 0))
+	require.Zero(t, sends(1800, 20*time.Second), "its window reaches back to the first")
+	require.Zero(t, sends(10, time.Minute), "the second one's lasts")
+	require.Zero(t, sends(1800, 1815*time.Second), "and reaches over the third")
+	require.Zero(t, sends(10, 1830*time.Second))
+	require.Equal(t, 10, sends(10, 1815*time.Second+1803*time.Second))
+	require.Equal(t, 10, sends(10, 3700*time.Second), "short windows among themselves stay short")
+}
