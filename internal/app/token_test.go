@@ -173,3 +173,36 @@ func TestR32_RefusedTokenIsGivenOutAgain(t *testing.T) {
 		require.Len(t, b.taken(), 300)
 	})
 }
+
+// Whatever answers to the wish for a token, it has seen no message: that is
+// never the fault of one.
+func TestR33_TokenIsRefusedForAnyReason(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{40058, 60111, 86003, 987654} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", nil)
+				n.scene(t, "plain", domain.Policy{})
+				b.faults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpGetToken}, Errcode: code})
+				var reqs []domain.SendRequest
+				for i := range 50 {
+					reqs = append(reqs, request("plain", fmt.Sprint(i), people(i, 1)...))
+				}
+				n.submit(t, reqs...)
+				time.Sleep(59 * time.Second)
+				synctest.Wait()
+				require.LessOrEqual(t, b.answered(sandbox.OpGetToken, code), 5)
+				health := n.operator.Health("ops")
+				require.Equal(t, domain.HealthBlocked, health.State)
+				require.Equal(t, code, health.Errcode)
+				b.faults()
+				b.drained(5 * time.Minute)
+				require.Len(t, b.taken(), 50, "nothing was burnt")
+			})
+		})
+	}
+}

@@ -145,7 +145,26 @@ func (s *Sender) fetchToken(ctx context.Context, app domain.App) (wecom.Token, e
 	if err != nil {
 		return wecom.Token{}, err
 	}
-	return c.GetToken(ctx, app.CorpID, app.Secret)
+	token, err := c.GetToken(ctx, app.CorpID, app.Secret)
+	return token, ofApp(err)
+}
+
+// ofApp makes a fault of the app of whatever WeCom, or what stands in its place,
+// says when it is asked for a token: no message has been shown to it yet, so
+// none can be to blame.
+func ofApp(err error) error {
+	e, ok := errors.AsType[*wecom.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Class {
+	case wecom.ClassPayload, wecom.ClassContent, wecom.ClassMedia, wecom.ClassRecipient, wecom.ClassState:
+		c := *e
+		c.Class = wecom.ClassConfig
+		return &c
+	default:
+		return err
+	}
 }
 
 // accountOf names what a lane sends through, whose health its answers tell of:
