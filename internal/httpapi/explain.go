@@ -20,7 +20,17 @@ var (
 	uncovered = i18n.Pair{EN: "The same bytes are repeated without WeCom's duplicate check: a second copy is possible.", ZH: "会重发相同内容，但没有企业微信的重复检查保护，可能收到两份。"}
 	waitsHeld = i18n.Pair{EN: "It waits for a person to release or drop it.", ZH: "等待人工决定重发或放弃。"}
 	notAgain  = i18n.Pair{EN: "It is not repeated.", ZH: "不再重发。"}
+
+	undocumented = i18n.Pair{
+		EN: "WeCom's pages do not explain this errcode; it can be looked up at https://open.work.weixin.qq.com/devtool/query?e={0}",
+		ZH: "该错误码没有公开说明，可在 https://open.work.weixin.qq.com/devtool/query?e={0} 查询",
+	}
 )
+
+// lookItUp is what there is to say of an errcode that is not in the table.
+func lookItUp(code int, lang i18n.Lang) string {
+	return strings.ReplaceAll(undocumented.In(lang), "{0}", strconv.Itoa(code))
+}
 
 // explain says in words what attempt i of a delivery came to; nil when all is
 // well.
@@ -31,7 +41,7 @@ func explain(v *domain.DeliveryView, i int, lang i18n.Lang) *string {
 	}
 	e, ok := wecom.Lookup(a.Errcode)
 	if !ok {
-		return nil
+		return orNil(lookItUp(a.Errcode, lang))
 	}
 	x := e.EN
 	if lang == i18n.ZH {

@@ -40,13 +40,15 @@ func healthView(h domain.AppHealth, lang i18n.Lang) Health {
 			EN: "What answers at base_url sends redirects, which WeCom never does and the gateway does not follow. Correct the app's base_url or proxy, or what stands between; the gateway tries once a minute.",
 			ZH: "base_url 处返回的是重定向；企业微信不会这样应答，网关也不会跟随。请更正应用的 base_url 或 proxy，或检查中间的代理；网关每分钟会重试一次。",
 		}.In(lang))
-	case h.State == domain.HealthBlocked:
-		if e, ok := wecom.Lookup(h.Errcode); ok && h.Errcode != 0 {
-			fix := e.EN.Fix
-			if lang == i18n.ZH {
-				fix = e.ZH.Fix
-			}
-			out.Fix = orNil(sentence(fix, lang))
+	case h.State == domain.HealthBlocked && h.Errcode != 0:
+		e, ok := wecom.Lookup(h.Errcode)
+		switch {
+		case !ok:
+			out.Fix = orNil(lookItUp(h.Errcode, lang))
+		case lang == i18n.ZH:
+			out.Fix = orNil(sentence(e.ZH.Fix, lang))
+		default:
+			out.Fix = orNil(sentence(e.EN.Fix, lang))
 		}
 	}
 	return out

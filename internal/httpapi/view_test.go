@@ -84,7 +84,7 @@ func TestExplainTellsWhatFollows(t *testing.T) {
 		"not sent":           {waits, []domain.Attempt{unsent}, "It did not reach WeCom; nothing was sent. It is tried again.", "没有到达企业微信，消息没有发出。会自动重试。"},
 		"expired meanwhile":  {domain.Delivery{State: domain.StateExpired}, []domain.Attempt{unsent}, "It did not reach WeCom; nothing was sent.", ""},
 		"all is well":        {domain.Delivery{State: domain.StateSent}, []domain.Attempt{later}, "", ""},
-		"an unknown errcode": {waits, []domain.Attempt{{Class: "payload", Errcode: 1}}, "", ""},
+		"an unknown errcode": {waits, []domain.Attempt{{Class: "payload", Errcode: 1}}, "WeCom's pages do not explain this errcode; it can be looked up at https://open.work.weixin.qq.com/devtool/query?e=1", "该错误码没有公开说明，可在 https://open.work.weixin.qq.com/devtool/query?e=1 查询"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := domain.DeliveryView{Delivery: c.d, Attempts: c.attempts}
@@ -108,4 +108,21 @@ func TestTimesAreAsFineAsTheStore(t *testing.T) {
 	at := time.Date(2026, 11, 24, 9, 0, 0, 123456789, time.FixedZone("", 8*3600))
 	require.Equal(t, time.Date(2026, 11, 24, 1, 0, 0, 123456000, time.UTC), *timeOrNil(at))
 	require.Nil(t, timeOrNil(time.Time{}))
+}
+
+// An errcode that WeCom's pages do not have is not passed over in silence.
+func TestExplainUndocumented(t *testing.T) {
+	t.Parallel()
+	const page = "https://open.work.weixin.qq.com/devtool/query?e=987654"
+	v := domain.DeliveryView{Attempts: []domain.Attempt{{Class: "payload", Errcode: 987654, HTTPStatus: 200}}}
+	for lang, word := range map[i18n.Lang]string{i18n.EN: "errcode", i18n.ZH: "错误码"} {
+		for _, text := range []*string{
+			deliveryView(&v, lang).Attempts[0].Explain,
+			healthView(domain.AppHealth{App: "ops", State: domain.HealthBlocked, Cause: "config", Errcode: 987654}, lang).Fix,
+		} {
+			require.NotNil(t, text)
+			require.Contains(t, *text, page)
+			require.Contains(t, *text, word)
+		}
+	}
 }
