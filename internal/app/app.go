@@ -134,7 +134,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err 
 		Apps: a.catalog, Robots: a.catalog, History: a.store, Directory: a.directory, Chat: a.chats.Members, IDs: ids, Tokens: a.store, Share: share, Media: a.store, Health: a.store,
 		Node: node, Agent: "hongyan/" + Version(), Logger: log,
 		OnAttempt: a.metrics.Attempt, OnFirst: a.metrics.AddedLatency, OnToken: a.metrics.TokenRefresh,
-		OnQuota: a.quotaWarning,
+		OnQuota: a.quotaWarning, Accounts: a.accounts,
 	})
 	if _, err := sender.Health().Load(ctx); err != nil {
 		return nil, fmt.Errorf("load the apps' health: %w", err)

@@ -148,3 +148,36 @@ func TestLanesSayWhenTheyGoOn(t *testing.T) {
 		require.Zero(t, lane(second).NextDueAt, "until a person resumes it")
 	})
 }
+
+// Every app and robot has its lane in the list, also before the first message:
+// somebody who has paused an app finds it there.
+func TestLanesOfWhatWasNeverUsed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.must("PUT", "/v1/apps/calm", obj{
+		"corp_id": sandbox.DevCorpID, "agent_id": sandbox.DevAgentID + 1, "secret": sandbox.DevSecret, "base_url": w.base,
+		"accounts": 5, "limits": obj{"member_per_minute": 7},
+	})
+	w.must("PUT", "/v1/robots/room", obj{"webhook_key": "key-of-the-room", "base_url": w.base})
+	w.must("POST", "/v1/apps/calm/pause", nil)
+	lanes := map[string]obj{}
+	for _, it := range w.must("GET", "/v1/lanes", nil).body["items"].([]any) {
+		lanes[it.(obj)["lane"].(string)] = it.(obj)
+	}
+	calm := lanes["app:calm"]
+	require.NotNil(t, calm)
+	require.Equal(t, "app_paused", calm["pause_reason"])
+	require.Nil(t, calm["owner"])
+	require.EqualValues(t, 0, calm["depth"])
+	require.Equal(t, []any{
+		obj{"name": "member_minute", "used": 0.0, "limit": 7.0}, obj{"name": "member_hour", "used": 0.0, "limit": 1000.0},
+		obj{"name": "app_day", "used": 0.0, "limit": 1000.0},
+	}, calm["used"])
+	require.NotNil(t, lanes["robot:room"])
+	require.Equal(t, []any{obj{"name": "robot_minute", "used": 0.0, "limit": 20.0}}, lanes["robot:room"]["used"])
+	require.Nil(t, lanes["robot:room"]["pause_reason"])
+	w.must("DELETE", "/v1/robots/room", nil)
+	for _, it := range w.must("GET", "/v1/lanes", nil).body["items"].([]any) {
+		require.NotEqual(t, "robot:room", it.(obj)["lane"])
+	}
+}

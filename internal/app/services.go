@@ -129,3 +129,15 @@ func (r *readiness) check(s *store.Store) func(context.Context) error {
 		return s.Ping(ctx)
 	}
 }
+
+// accounts lists what messages can go through.
+func (a *App) accounts() []string {
+	var out []string
+	for _, app := range a.catalog.Apps() {
+		out = append(out, app.Key)
+	}
+	for _, r := range a.catalog.Robots() {
+		out = append(out, domain.LaneKey(domain.LaneRobot, r.Key))
+	}
+	return out
+}

@@ -110,6 +110,11 @@ func (c *Catalog) Robot(key string) (domain.Robot, bool) {
 	return r, ok
 }
 
+// Robots returns every robot, in no order.
+func (c *Catalog) Robots() []domain.Robot {
+	return slices.Collect(maps.Values(c.live.Load().robots))
+}
+
 // Audience returns the audience with that key.
 func (c *Catalog) Audience(key string) (domain.Audience, bool) {
 	a, ok := c.live.Load().audiences[key]

@@ -118,7 +118,7 @@ func (c *lanesCmd) show(s *session, api *client.Client) error {
 	}
 	switch now := time.Now(); {
 	case c.Lane != "":
-		return exitError{ExitFailure, "there is no lane " + c.Lane + ": hongyan lanes lists those that were ever used"}
+		return exitError{ExitFailure, "there is no lane " + c.Lane + ": hongyan lanes lists them all"}
 	case c.Hot:
 		return hotTable(s, lanes, now)
 	default:

@@ -237,17 +237,23 @@ func (o *Operator) probe(ctx context.Context, app domain.App) error {
 	}
 }
 
-// Lanes shows every lane that has work or an owner. Beside a very long queue
-// its counts can be some seconds old.
+// Lanes shows the lane of every app and robot, used or not, and of the chats
+// that were written to. Beside a very long queue its counts can be some seconds
+// old.
 func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 	stats, err := o.stats.get(ctx)
 	if err != nil {
 		return nil, err
 	}
+	used := len(stats)
+	stats = o.withUnused(stats)
 	out := make([]domain.LaneStatus, len(stats))
 	for i, s := range stats {
 		l := &out[i]
 		*l = domain.LaneStatus{LaneStats: s, LaneReport: o.report(s.Lane)}
+		if i >= used {
+			l.LaneReport = o.untouched(s.Lane)
+		}
 		var paused bool // also one that nobody owns, or whose owner has not said so yet
 		if l.PauseReason, l.PausedUntil, paused = o.Waits(s.Lane); !paused {
 			continue
@@ -264,6 +270,33 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 		}
 	}
 	return out, nil
+}
+
+// withUnused adds the lanes that will be opened for the first message to their
+// app or robot: one that is paused or blocked is so before it.
+func (o *Operator) withUnused(stats []domain.LaneStats) []domain.LaneStats {
+	if o.sender.cfg.Accounts == nil {
+		return stats
+	}
+	known := make(map[string]bool, len(stats))
+	for _, s := range stats {
+		known[s.Lane] = true
+	}
+	for _, account := range o.sender.cfg.Accounts() {
+		if key := lanesOf(account)[0]; !known[key] {
+			stats = append(stats, domain.LaneStats{Lane: key})
+		}
+	}
+	return stats
+}
+
+// untouched is what a lane says that nothing has gone through.
+func (o *Operator) untouched(key string) domain.LaneReport {
+	r := domain.LaneReport{Concurrency: 1}
+	if app, ok := o.sender.account(key); ok {
+		o.sender.newPacer(key, app).report(time.Now(), &r)
+	}
+	return r
 }
 
 // waitsFor counts what is due in a stopped lane as waiting for the lane.

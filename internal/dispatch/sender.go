@@ -35,8 +35,11 @@ type History interface {
 
 // Config sets up a Sender.
 type Config struct {
-	Apps      Apps
-	Robots    Robots // may be nil: there are none
+	Apps   Apps
+	Robots Robots // may be nil: there are none
+	// Accounts lists what messages can go through: the keys of apps, and robots
+	// under their lanes' names; may be nil.
+	Accounts  func() []string
 	History   History
 	Directory Directory // may be nil: then departments, tags and everybody count for all
 	// Chat tells who is in a group chat of an app, each once; known is false
