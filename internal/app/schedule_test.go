@@ -132,6 +132,24 @@ func TestScheduleLife(t *testing.T) {
 
 // TestScheduleRefusals: what a send would refuse a schedule refuses, with
 // pointers into its message, and what is its own besides; in both languages.
+// A POST makes the key where none is given, as for every other resource.
+func TestScheduleWithAMadeKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	made := w.try("POST", "/v1/schedules", plannedAlert(nil))
+	require.Equal(t, 201, made.status, "%s", made.raw)
+	require.NotEmpty(t, made.str("key"))
+	require.Equal(t, "/v1/schedules/"+made.str("key"), made.header.Get("Location"))
+	require.Equal(t, made.str("cron"), w.must("GET", made.header.Get("Location"), nil).str("cron"))
+	named := w.try("POST", "/v1/schedules", plannedAlert(obj{"key": "daily"}))
+	require.Equal(t, 201, named.status, "%s", named.raw)
+	require.Equal(t, "/v1/schedules/daily", named.header.Get("Location"))
+	again := w.try("POST", "/v1/schedules", plannedAlert(obj{"key": "daily"}))
+	require.Equal(t, 409, again.status, "%s", again.raw)
+	require.Equal(t, "/v1/schedules/late", w.try("PUT", "/v1/schedules/late", plannedAlert(nil)).header.Get("Location"))
+	require.Equal(t, 422, w.try("POST", "/v1/schedules?dry_run=true", plannedAlert(nil)).status)
+}
+
 func TestScheduleRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sandbox.Options{})

@@ -237,7 +237,7 @@ func TestNewRoutesAreClosedToLimitedKeys(t *testing.T) {
 		"POST /v1/media",
 		"POST /v1/apps", "PUT /v1/apps/{key}", "DELETE /v1/apps/{key}", "POST /v1/apps/{key}/pause", "POST /v1/apps/{key}/resume", "POST /v1/apps/{key}/test",
 		"POST /v1/scenes", "PUT /v1/scenes/{key}", "DELETE /v1/scenes/{key}", "POST /v1/scenes/{key}/rollback", "POST /v1/scenes/{key}/preview",
-		"PUT /v1/schedules/{key}", "DELETE /v1/schedules/{key}", "POST /v1/schedules/{key}/preview", "POST /v1/schedules/{key}/run",
+		"POST /v1/schedules", "PUT /v1/schedules/{key}", "DELETE /v1/schedules/{key}", "POST /v1/schedules/{key}/preview", "POST /v1/schedules/{key}/run",
 		"POST /v1/keys", "DELETE /v1/keys/{id}",
 	}, open)
 }

@@ -196,12 +196,12 @@ func putSchedule(s *Server, w http.ResponseWriter, r *request) error {
 	}
 	v, created, err := s.cfg.Schedules.PutSchedule(r.Context(), r.caller, body.schedule(key), ifMatch)
 	if err != nil {
-		return err
+		return taken(r, key, err)
 	}
 	status := http.StatusOK
 	if created {
 		status = http.StatusCreated
-		w.Header().Set("Location", r.URL.Path)
+		w.Header().Set("Location", location(r, v.Schedule.Key))
 	}
 	w.Header().Set("ETag", etag(v.Version))
 	return reply(w, status, s.scheduleView(v, r.language()))
