@@ -295,6 +295,8 @@ type gate struct {
 	reports atomic.Int64 // of lanes that were stored
 	// doubtful is how many of the next commits happen and are reported as failed.
 	doubtful atomic.Int64
+	// refused is how many of the next commits do not happen, as everybody knows.
+	refused atomic.Int64
 	// broken is how many of the next deferrals, settlements and splits fail.
 	broken atomic.Int64
 	// blind makes every reading of waiting deliveries fail.
@@ -328,7 +330,7 @@ func (g *gate) hooked() gateHooks {
 var (
 	errDead   = errors.New("this node is dead")
 	errBroken = errors.New("nothing was written")
-	errDoubt  = errors.New("nobody knows whether this was committed")
+	errDoubt  = fmt.Errorf("this was committed: %w", domain.ErrInDoubt)
 )
 
 func newGate(s *store.Store) *gate { return &gate{Store: s, heard: make(chan domain.Notice, 64)} }
@@ -388,6 +390,9 @@ func (g *gate) Claim(ctx context.Context, c []domain.Claim) ([]bool, error) {
 	if err := g.pass(); err != nil {
 		return nil, err
 	}
+	if g.refused.Add(-1) >= 0 {
+		return nil, errBroken
+	}
 	ok, err := g.Store.Claim(ctx, c)
 	if g.doubtful.Add(-1) >= 0 {
 		return nil, errDoubt
@@ -398,6 +403,9 @@ func (g *gate) Claim(ctx context.Context, c []domain.Claim) ([]bool, error) {
 func (g *gate) Accept(ctx context.Context, s domain.Submission) (domain.AcceptResult, error) {
 	if err := g.pass(); err != nil {
 		return domain.AcceptResult{}, err
+	}
+	if g.refused.Add(-1) >= 0 {
+		return domain.AcceptResult{}, errBroken
 	}
 	res, err := g.Store.Accept(ctx, s)
 	if g.doubtful.Add(-1) >= 0 {

@@ -213,6 +213,54 @@ func TestDoubtfulCommits(t *testing.T) {
 	})
 }
 
+// TestFailedCommitsAreNoTwins: a commit that failed is no other message with the
+// same bytes. What is written after it goes with WeCom's duplicate check.
+func TestFailedCommitsAreNoTwins(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(g *gate, n int64){
+		"refused": func(g *gate, n int64) { g.refused.Store(n) },
+		"doubted": func(g *gate, n int64) { g.doubtful.Store(n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, sandbox.Options{Accounts: -1, Latency: 50 * time.Millisecond})
+				defer b.close()
+				n := b.start("n1")
+				n.app(t, "ops", func(a *domain.App) { a.Limits.Concurrency = 2 })
+				n.scene(t, "plain", domain.Policy{})
+				var ids []string
+				submit := func(i, failures int) {
+					fail(n.gate, int64(failures))
+					for {
+						a, err := n.intake.Submit(t.Context(), anybody, request("plain", fmt.Sprintf("number %d", i), fmt.Sprintf("load-%d", i)),
+							domain.SubmitOptions{IdempotencyKey: fmt.Sprint("key-", i)})
+						if err == nil {
+							ids = append(ids, a.ID)
+							return
+						}
+					}
+				}
+				submit(0, 0)
+				b.drained(time.Minute)
+				submit(1, 1) // the commit of one that was about to go
+				b.drained(time.Minute)
+				for i := 2; i < 40; i++ {
+					submit(i, 0)
+				}
+				fail(n.gate, 5) // claims
+				b.drained(5 * time.Minute)
+				for _, id := range ids {
+					for _, d := range b.view(id).Deliveries {
+						require.Equal(t, 1800, d.Delivery.DupInterval, "%+v", d)
+					}
+				}
+				require.Len(t, b.outcome().seen, 40)
+			})
+		})
+	}
+}
+
 // TestGroupPassesBusyMembers sends to two people at once who are both up to
 // their limit all the time, and never free at the same moment by themselves.
 func TestGroupPassesBusyMembers(t *testing.T) {

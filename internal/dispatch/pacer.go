@@ -44,6 +44,7 @@ type pacer struct {
 	flying  map[uint64]int       // body → calls with it on their way
 	held    map[string]time.Time // delivery that WeCom was too busy for → the place that it keeps for its next try
 	search  int                  // how many of them make a search for those that have ended worth it
+	doubted map[uint64]string    // body that is known only for an intent in doubt → its delivery
 	twins   map[uint64]time.Time // body of a call that is not committed yet → when to stop waiting for that
 	blind   time.Time            // until then the memory has gaps
 	trouble trouble
@@ -61,7 +62,7 @@ func (s *Sender) newPacer(laneKey string, app domain.App) *pacer {
 	kind, _, _ := strings.Cut(laneKey, ":")
 	p := &pacer{
 		app: app.Key, lane: laneKey, kind: kind, reason: domain.RateReason(laneKey), directory: s.cfg.Directory, chat: s.chat, counted: time.Hour + reachMore,
-		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]noted{}, flying: map[uint64]int{}, held: map[string]time.Time{}, twins: map[uint64]time.Time{}, windows: pace.New(pace.Config{}),
+		seed: maphash.MakeSeed(), opened: time.Now(), recent: map[uint64]noted{}, flying: map[uint64]int{}, held: map[string]time.Time{}, twins: map[uint64]time.Time{}, doubted: map[uint64]string{}, windows: pace.New(pace.Config{}),
 	}
 	account := accountOf(laneKey)
 	p.turn = func(now time.Time, take bool) (time.Time, bool) { return s.health.Turn(account, now, take) }

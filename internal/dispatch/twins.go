@@ -81,7 +81,7 @@ func (p *pacer) duplicateCheck(d *domain.Delivery, h uint64, now time.Time) bool
 		until = n.until(d.DupWindow)
 	}
 	unsure := p.flying[h] > 0 || now.Before(p.blind) // the memory does not say all
-	known := unsure || some && p.moment(now) < until
+	known := unsure || some && p.moment(now) < until && !p.doubts(h, d)
 	if d.DupWindow > 0 {
 		p.flying[h]++
 	}
@@ -130,9 +130,17 @@ func (p *pacer) arrived(d *domain.Delivery, last time.Time) {
 	p.saw(h, last, d.DupWindow)
 }
 
+// doubts reports whether a body is known only for an intent of d itself, whose
+// commit was in doubt and whose call was not made.
+func (p *pacer) doubts(h uint64, d *domain.Delivery) bool {
+	id, some := p.doubted[h]
+	return some && id == d.ID
+}
+
 // saw notes that WeCom may have got a body, and was asked to know it for that
 // many seconds.
 func (p *pacer) saw(h uint64, at time.Time, window int) {
+	delete(p.doubted, h)
 	last := p.moment(at)
 	if n, known := p.recent[h]; known {
 		p.recent[h] = n.with(last, int64(window))
@@ -192,7 +200,16 @@ func (p *pacer) retract(d *domain.Delivery, sure bool, now time.Time) {
 		delete(p.twins, p.sum(d.Body))
 	}
 	if !sure {
+		h := p.sum(d.Body)
+		_, known := p.recent[h]
+		alone := !known && p.flying[h] == 1
 		p.arrived(d, now)
+		if alone { // what is a twin to others is none to d, which is tried again
+			if len(p.doubted) >= twinsBound {
+				clear(p.doubted)
+			}
+			p.doubted[h] = d.ID
+		}
 		return
 	}
 	p.arrived(d, time.Time{})

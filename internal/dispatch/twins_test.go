@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"strconv"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 func first(content string) *domain.Delivery {
 	return &domain.Delivery{
-		Body: json.RawMessage(`{"touser":"a","msgtype":"text","text":{"content":"` + content + `"}}`), DupWindow: 1800, DupInterval: -1, Recipients: 1,
+		ID: rand.Text(), Body: json.RawMessage(`{"touser":"a","msgtype":"text","text":{"content":"` + content + `"}}`), DupWindow: 1800, DupInterval: -1, Recipients: 1,
 	}
 }
 

@@ -72,6 +72,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrInDoubt is in the chain of a write's error when nobody knows whether the
+// write has happened; all others say that it has not.
+var ErrInDoubt = errors.New("outcome of the commit is unknown")
+
 // Errorf makes an Error with a detail. What people see has its format in
 // internal/i18n, too.
 func Errorf(code, format string, args ...any) *Error {

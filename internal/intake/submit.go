@@ -154,7 +154,7 @@ func (in *Intake) commit(ctx context.Context, ps []prepared, idem *domain.IdemKe
 	if err != nil || res.Replay != nil {
 		for i := range sub.Deliveries {
 			if reserved[i] {
-				in.cfg.Lanes.Release(&sub.Deliveries[i], err == nil)
+				in.cfg.Lanes.Release(&sub.Deliveries[i], !errors.Is(err, domain.ErrInDoubt))
 			}
 		}
 		if err != nil {

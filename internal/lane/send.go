@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"hongyan/internal/domain"
@@ -18,8 +19,9 @@ func (l *Lane) claim(ctx context.Context, ds []domain.Delivery) {
 	}
 	granted, err := l.e.store.Claim(ctx, claims)
 	if err != nil {
+		sure := !errors.Is(err, domain.ErrInDoubt)
 		for i := range ds {
-			l.release(&ds[i], false)
+			l.release(&ds[i], sure)
 		}
 		l.failed("claim deliveries", err)
 		return

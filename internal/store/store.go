@@ -90,7 +90,7 @@ type engine interface {
 }
 
 // errUnknown wraps an error of a commit whose outcome nobody knows.
-var errUnknown = errors.New("outcome of the commit is unknown")
+var errUnknown = domain.ErrInDoubt
 
 // Open opens the database, brings its schema up to date, checks the master
 // key and starts the writer. It fails when another process has the SQLite file

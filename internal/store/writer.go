@@ -179,7 +179,7 @@ func (s *Store) try(writer int, ops []*op) error {
 	ended, err := s.engine.apply(ctx, writer, ops)
 	if err != nil {
 		if _, fatal := s.engine.problem(err); fatal {
-			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: err}
+			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: fmt.Errorf("%w: %w", errUnknown, err)}
 			s.broken.Store(&err)
 			s.fail(err)
 		}
