@@ -3,9 +3,11 @@ package dispatch
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"hongyan/internal/domain"
+	"hongyan/internal/pace"
 )
 
 const (
@@ -52,4 +54,43 @@ func (l *laneStats) get(ctx context.Context) ([]domain.LaneStats, error) {
 		l.stats, l.until = stats, now.Add(slowReuse*took)
 	}
 	return slices.Clone(stats), nil
+}
+
+// aged leaves out of the report of a lane without an owner what its windows have
+// forgotten since: nothing was sent, and nobody is there to say so.
+func aged(r domain.LaneReport, now time.Time) domain.LaneReport {
+	over := func(window string) bool {
+		switch {
+		case window == appDay:
+			return !now.Before(pace.NextDay(r.At))
+		case strings.HasSuffix(window, "_minute"):
+			return now.Sub(r.At) > time.Minute+time.Second
+		case strings.HasSuffix(window, "_hour"):
+			return now.Sub(r.At) > time.Hour+time.Second
+		default:
+			return now.Sub(r.At) > 24*time.Hour+time.Second
+		}
+	}
+	used := make([]domain.WindowUse, len(r.Used))
+	for i, u := range r.Used {
+		if over(u.Name) {
+			u.Used = 0
+		}
+		used[i] = u
+	}
+	var hot []domain.HotMember
+	for _, h := range r.Hot {
+		if over("member_minute") {
+			h.Minute = 0
+		}
+		if over("member_hour") {
+			h.Hour = 0
+		}
+		if h.Minute > 0 || h.Hour > 0 || h.Waiting > 0 {
+			hot = append(hot, h)
+		}
+	}
+	r.Used, r.Hot = used, hot
+	r.InFlight = 0
+	return r
 }

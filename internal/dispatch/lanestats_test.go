@@ -47,3 +47,30 @@ func TestLaneStats(t *testing.T) {
 		require.Equal(t, 5, reads)
 	})
 }
+
+// Who reads of a lane that nobody owns is not told of a minute that is over.
+func TestReportsAge(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 24, 15, 59, 30, 0, time.UTC) // half a minute before midnight in China
+	said := domain.LaneReport{
+		At: at, InFlight: 3, Concurrency: 8,
+		Used: []domain.WindowUse{{Name: "member_minute", Used: 20, Limit: 30}, {Name: "member_hour", Used: 40, Limit: 1000}, {Name: appDay, Used: 60, Limit: 1000}},
+		Hot:  []domain.HotMember{{ID: "u1", Minute: 20, Hour: 40}},
+	}
+	for after, want := range map[time.Duration][3]int64{
+		0: {20, 40, 60}, 20 * time.Second: {20, 40, 60}, time.Minute: {20, 40, 0}, 2 * time.Minute: {0, 40, 0}, 2 * time.Hour: {},
+	} {
+		got := aged(said, at.Add(after))
+		for i, u := range got.Used {
+			require.Equal(t, want[i], u.Used, "%s after %s", u.Name, after)
+			require.Equal(t, said.Used[i].Limit, u.Limit)
+		}
+		if want[1] == 0 {
+			require.Empty(t, got.Hot)
+		} else {
+			require.Equal(t, []domain.HotMember{{ID: "u1", Minute: int(want[0]), Hour: 40}}, got.Hot)
+		}
+		require.Zero(t, got.InFlight)
+	}
+	require.EqualValues(t, 20, said.Used[0].Used, "it is another's")
+}

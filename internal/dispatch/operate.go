@@ -158,6 +158,21 @@ func (o *Operator) report(key string) domain.LaneReport {
 	return o.reports[key]
 }
 
+// lastReport is what is known of a lane now: what its owner says or, while it has
+// none, what the last one said and time has not undone.
+func (o *Operator) lastReport(s *domain.LaneStats) domain.LaneReport {
+	r := o.report(s.Lane)
+	if r.At.IsZero() && s.Status != "" { // this node has just been started
+		if json.Unmarshal([]byte(s.Status), &r) != nil {
+			r = domain.LaneReport{}
+		}
+	}
+	if s.Owner == "" && !o.engine.Owns(s.Lane) {
+		r = aged(r, time.Now())
+	}
+	return r
+}
+
 // ReleaseMessage ends the wait of a message's held deliveries: somebody has
 // decided that a second copy is better than none or, with drop, the other way
 // round. by is the deciding key's id.
@@ -250,7 +265,7 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 	out := make([]domain.LaneStatus, len(stats))
 	for i, s := range stats {
 		l := &out[i]
-		*l = domain.LaneStatus{LaneStats: s, LaneReport: o.report(s.Lane)}
+		*l = domain.LaneStatus{LaneStats: s, LaneReport: o.lastReport(&s)}
 		if i >= used {
 			l.LaneReport = o.untouched(s.Lane)
 		}
