@@ -23,3 +23,14 @@ func Freeze(ctx context.Context, s *Store, sql string, held chan<- struct{}, tha
 		return err
 	})
 }
+
+// WriterPIDs are the server's processes behind the connections that write.
+func WriterPIDs(s *Store) []uint32 {
+	var out []uint32
+	for _, w := range s.engine.(*pgEngine).writing {
+		if w.conn != nil {
+			out = append(out, w.conn.PgConn().PID())
+		}
+	}
+	return out
+}

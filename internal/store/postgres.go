@@ -246,11 +246,10 @@ func (e *pgEngine) close() error {
 	if e.pool != nil {
 		e.pool.Close()
 	}
-	var errs []error
 	for _, w := range e.writing {
-		errs = append(errs, w.close())
+		w.close()
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // pgQuerier runs shared SQL on the writer's connection, a transaction or the

@@ -191,3 +191,22 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// A server that has ended the connections before is no fault of a stop.
+func TestPostgresCloseAfterACut(t *testing.T) {
+	s := storetest.Postgres(t)(t, "n1")
+	ctx := t.Context()
+	_, err := s.Accept(ctx, storetest.Submission("ops", "a"))
+	require.NoError(t, err)
+	conn, err := pgx.Connect(ctx, os.Getenv("TEST_DATABASE_URL"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
+	pids := store.WriterPIDs(s)
+	require.NotEmpty(t, pids)
+	for _, pid := range pids {
+		var gone bool
+		require.NoError(t, conn.QueryRow(ctx, `SELECT pg_terminate_backend($1::bigint::int, 10000)`, int64(pid)).Scan(&gone))
+		require.True(t, gone)
+	}
+	require.NoError(t, s.Close())
+}
