@@ -34,3 +34,10 @@ func WriterPIDs(s *Store) []uint32 {
 	}
 	return out
 }
+
+// ReaderPID is the server's process behind one of the connections that read.
+func ReaderPID(ctx context.Context, s *Store) (pid uint32, err error) {
+	var n int64
+	_, err = queryRow(ctx, s.engine.reader(), `SELECT pg_backend_pid()::bigint, pg_sleep(0.05)::text`, nil, &n, new(string))
+	return uint32(n), err
+}

@@ -36,6 +36,7 @@ type pgEngine struct {
 	// way, so that nobody else of this process holds a row that it may want.
 	alone sync.RWMutex
 	pool  *pgxpool.Pool
+	reads *pgReader
 	// channel is where the nodes of this schema announce changes.
 	channel string
 }
@@ -92,7 +93,9 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ engine, 
 	params["application_name"] = "hongyan-reader"
 	params["default_transaction_read_only"] = "on"
 	params["statement_timeout"] = fmt.Sprint(readTimeout.Milliseconds())
-	e.pool, err = pgxpool.NewWithConfig(ctx, pool)
+	if e.pool, err = pgxpool.NewWithConfig(ctx, pool); err == nil {
+		e.reads = newPgReader(e.pool, pool.MaxConns)
+	}
 	return e, err
 }
 
@@ -156,7 +159,7 @@ func migratePostgres(ctx context.Context, conn *pgx.Conn) (err error) {
 }
 
 func (e *pgEngine) dialect() string { return "postgres" }
-func (e *pgEngine) reader() querier { return &pgQuerier{db: e.pool} }
+func (e *pgEngine) reader() querier { return e.reads }
 
 func (e *pgEngine) inList(param string) string {
 	return `= ANY (ARRAY(SELECT jsonb_array_elements_text(` + param + `::text::jsonb)))`
@@ -252,8 +255,7 @@ func (e *pgEngine) close() error {
 	return nil
 }
 
-// pgQuerier runs shared SQL on the writer's connection, a transaction or the
-// pool.
+// pgQuerier runs shared SQL on the writer's connection or in a transaction.
 type pgQuerier struct {
 	db interface {
 		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
@@ -275,7 +277,9 @@ func (q *pgQuerier) query(ctx context.Context, query string, args ...any) (rows,
 	return r, nil
 }
 
-func (q *pgQuerier) now(ctx context.Context) (time.Time, error) {
+func (q *pgQuerier) now(ctx context.Context) (time.Time, error) { return pgNow(ctx, q) }
+
+func pgNow(ctx context.Context, q querier) (time.Time, error) {
 	var us int64
 	_, err := queryRow(ctx, q, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`, nil, &us)
 	return moment(us), err

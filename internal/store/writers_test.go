@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -209,4 +210,43 @@ func TestPostgresCloseAfterACut(t *testing.T) {
 		require.True(t, gone)
 	}
 	require.NoError(t, s.Close())
+}
+
+// A server that was restarted has ended the connections of the pool. Who reads
+// next does not hear of it.
+func TestPostgresReadsAfterACut(t *testing.T) {
+	s := storetest.Postgres(t)(t, "n1")
+	ctx := t.Context()
+	sub := storetest.Submission("ops", "a")
+	_, err := s.Accept(ctx, sub)
+	require.NoError(t, err)
+	conn, err := pgx.Connect(ctx, os.Getenv("TEST_DATABASE_URL"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
+	for range 3 {
+		var pids []uint32
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range 8 { // the pool has several
+			all.Go(func() {
+				pid, err := store.ReaderPID(ctx, s)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					t.Error(err)
+				}
+				pids = append(pids, pid)
+			})
+		}
+		all.Wait()
+		slices.Sort(pids)
+		for _, pid := range slices.Compact(pids) {
+			var gone bool
+			require.NoError(t, conn.QueryRow(ctx, `SELECT pg_terminate_backend($1::bigint::int, 10000)`, int64(pid)).Scan(&gone))
+			require.True(t, gone)
+		}
+		lanes, err := s.LiveLanes(ctx)
+		require.NoError(t, err)
+		require.Len(t, lanes, 1)
+	}
 }
