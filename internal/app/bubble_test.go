@@ -292,6 +292,7 @@ func (b *bubble) drained(limit time.Duration) {
 type gate struct {
 	*store.Store
 	dead    atomic.Bool
+	away    atomic.Bool  // the database cannot be reached
 	reports atomic.Int64 // of lanes that were stored
 	// doubtful is how many of the next commits happen and are reported as failed.
 	doubtful atomic.Int64
@@ -330,6 +331,7 @@ func (g *gate) hooked() gateHooks {
 var (
 	errDead   = errors.New("this node is dead")
 	errBroken = errors.New("nothing was written")
+	errAway   = domain.Errorf(domain.CodeUnavailable, "the database cannot be reached")
 	errDoubt  = fmt.Errorf("this was committed: %w", domain.ErrInDoubt)
 )
 
@@ -365,8 +367,11 @@ func (g *gate) pass() error {
 	if wait != nil {
 		<-wait
 	}
-	if g.dead.Load() {
+	switch {
+	case g.dead.Load():
 		return errDead
+	case g.away.Load():
+		return errAway
 	}
 	return nil
 }
@@ -497,7 +502,7 @@ func (g *gate) Notify(_ context.Context, n domain.Notice) error {
 }
 
 func (g *gate) unlessDead(f func() error) error {
-	if g.dead.Load() {
+	if g.dead.Load() || g.away.Load() {
 		return nil
 	}
 	return f()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -95,4 +96,29 @@ func TestNodes_LeavesWhatItNeverHeardOf(t *testing.T) {
 		}
 		b.drained(time.Second)
 	})
+}
+
+// TestNodes_StopsWhileTheDatabaseIsAway: to hand lanes over is a courtesy. Without
+// it the next owner waits for the lease, and finds what was going on.
+func TestNodes_StopsWhileTheDatabaseIsAway(t *testing.T) {
+	for name, busy := range map[string]bool{"idle": false, "with a call that nobody can write down": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, first, second := laneOwner(t, 1)
+				defer b.close()
+				if busy {
+					b.wire.set(func(*rand.Rand) (wireFault, time.Duration) { return wireOK, time.Second })
+					first.submit(t, direct(0, "on its way"))
+				}
+				first.gate.away.Store(true)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				require.NoError(t, first.engine.Stop(ctx))
+				b.kill(first)
+				second.submit(t, direct(0, "goes on"))
+				b.drained(time.Minute)
+				require.Equal(t, 1, b.owned("second"))
+			})
+		})
+	}
 }

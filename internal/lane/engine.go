@@ -362,13 +362,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 		err = errors.Join(err, e.store.Leave(ctx, e.cfg.Node))
 	case <-ctx.Done():
 	}
-	if ctx.Err() == nil && domain.CodeOf(err) == domain.CodeDiskFull {
+	switch code := domain.CodeOf(err); {
+	case code == domain.CodeUnavailable, code == domain.CodeDiskFull && ctx.Err() == nil:
 		// To hand the lanes over would only have been quicker: the leases end by
 		// themselves, and the next owner recovers what is not written down.
 		e.cfg.Logger.Warn("the lanes are left to their leases", "error", err)
 		err = nil
-	}
-	if err == nil {
+	case err == nil:
 		err = ctx.Err()
 	}
 	if err != nil {
