@@ -170,7 +170,8 @@ func TestLanesOfWhatWasNeverUsed(t *testing.T) {
 	require.Nil(t, calm["owner"])
 	require.EqualValues(t, 0, calm["depth"])
 	require.Equal(t, []any{
-		obj{"name": "member_minute", "used": 0.0, "limit": 7.0}, obj{"name": "member_hour", "used": 0.0, "limit": 1000.0},
+		obj{"name": "member_minute", "used": 0.0, "limit": 7.0},
+		obj{"name": "member_hour", "used": 0.0, "limit": 1000.0},
 		obj{"name": "app_day", "used": 0.0, "limit": 1000.0},
 	}, calm["used"])
 	require.NotNil(t, lanes["robot:room"])
