@@ -3,6 +3,8 @@ package schedule
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +23,8 @@ const (
 )
 
 var errNever = errors.New("no time fits it")
+
+var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 // Cron is a parsed expression in its zone. It works on the wall clock there: a
 // time that the clock skips in spring does not come about, and one that it
@@ -45,7 +49,7 @@ func ParseCron(expr string, zone *time.Location) (Cron, error) {
 	case strings.Contains(expr, "="):
 		return Cron{}, errors.New("the zone has a field of its own")
 	}
-	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor).Parse(expr)
+	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor).Parse(sundays(expr))
 	if err != nil {
 		return Cron{}, err
 	}
@@ -63,6 +67,46 @@ func ParseCron(expr string, zone *time.Location) (Cron, error) {
 		return Cron{}, errNever
 	}
 	return c, nil
+}
+
+// sundays writes 7, which is Sunday in every crontab, as the 0 that the parser
+// knows; a range up to it becomes a list. What it does not understand it leaves to
+// the parser.
+func sundays(expr string) string {
+	fields := strings.Fields(expr)
+	if len(fields) != 5 || !strings.Contains(fields[4], "7") {
+		return expr
+	}
+	items := strings.Split(fields[4], ",")
+	for i, item := range items {
+		days, every, stepped := strings.Cut(item, "/")
+		from, to, ranged := strings.Cut(days, "-")
+		switch {
+		case item == "7":
+			items[i] = "0"
+		case ranged && to == "7":
+			step := 1
+			if n, err := strconv.Atoi(every); stepped && (err != nil || n < 1) {
+				continue
+			} else if stepped {
+				step = min(n, 7)
+			}
+			first := slices.Index(weekdays, strings.ToLower(from))
+			if n, err := strconv.Atoi(from); err == nil {
+				first = n
+			}
+			if first < 0 || first > 7 {
+				continue
+			}
+			var list []string
+			for d := first; d <= 7; d += step {
+				list = append(list, strconv.Itoa(d%7))
+			}
+			items[i] = strings.Join(list, ",")
+		}
+	}
+	fields[4] = strings.Join(items, ",")
+	return strings.Join(fields, " ")
 }
 
 // Next returns the first time after t, to the minute and in the cron's zone;
