@@ -19,10 +19,10 @@ func (ns *nodes) slowly(d time.Duration) {
 	require.NoError(ns.t, ns.wecom.SetFaults(sandbox.Fault{Match: sandbox.Match{Op: sandbox.OpSend}, Latency: sandbox.Duration(d), When: sandbox.After}))
 }
 
-// open is how many messages are not final.
+// open is how many deliveries are not final.
 func (ns *nodes) open() int {
 	ns.t.Helper()
-	return one[int](ns, `SELECT count(*) FROM messages WHERE finished_at IS NULL`)
+	return one[int](ns, `SELECT count(*) FROM deliveries WHERE finished_at IS NULL`)
 }
 
 // TestR37_PausedNode freezes a node past its leases with calls in flight and
@@ -65,7 +65,7 @@ func TestR37_PausedNode(t *testing.T) {
 	was, sent := state(), ns.wecom.Counts()
 	late := one[int](ns, `SELECT count(DISTINCT delivery_id) FROM attempts WHERE class = 'ambiguous'`)
 	require.NotZero(t, late, "calls were cut off")
-	require.Equal(t, messages+1, one[int](ns, `SELECT count(*) FROM messages WHERE state = 'sent'`))
+	require.Equal(t, messages+1, one[int](ns, `SELECT count(DISTINCT message_id) FROM deliveries WHERE state = 'sent'`))
 
 	now := one[int64](ns, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
 	ns.a.thaw()

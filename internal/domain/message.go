@@ -65,6 +65,7 @@ type Delivery struct {
 	StartedAt   time.Time // of the attempt in flight
 	FinishedAt  time.Time
 	Since       time.Time // when it could go for the first time: its DueAt as it was accepted
+	Sole        bool      // the only one of its message; the store's own note, not read back
 }
 
 // FailedAmbiguous is the class of an attempt that WeCom may or may not have

@@ -88,6 +88,10 @@ func checkSubmission(sub *domain.Submission) error {
 			return bad("delivery %q counts %d recipients and has %d", d.ID, d.Recipients, n)
 		}
 	}
+	for i := range deliveries {
+		at, _ := index.at(deliveries[i].MessageID)
+		deliveries[i].Sole = messages[at].Deliveries == 1
+	}
 	for i := range messages {
 		if len(states[i]) > 0 {
 			messages[i].State = domain.Combine(states[i])

@@ -80,7 +80,7 @@ const (
 		resend_of, deliveries, recipients) VALUES `
 	insertDelivery = `INSERT OR FAIL INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
 		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
-		started_at, finished_at, since) VALUES `
+		started_at, finished_at, since, sole) VALUES `
 	insertRecipient = `INSERT OR IGNORE INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at) VALUES `
 	insertEvents    = `INSERT OR FAIL INTO events (type, message_id, delivery_id, at, data) VALUES `
 )
@@ -178,11 +178,11 @@ const (
 	finishDelivery = `UPDATE deliveries SET state = ?, wait_reason = ?, due_at = coalesce(?, due_at), finished_at = ?,
 		attempts = attempts + ?, doubts = doubts + ?, failed_class = ?, errcode = ?, owner = ''
 		WHERE id = ? AND state = 'sending' AND fence = ? AND tries = ?`
+	finishSole    = finishDelivery + ` AND sole = 1`
 	insertAttempt = `INSERT OR IGNORE INTO attempts (message_id, delivery_id, n, fence, lane, node, started_at, duration, class, http_status,
 		errcode, errmsg, msgid, response_code, stale) VALUES `
 	supersedeAttempt = `DELETE FROM attempts WHERE delivery_id = ? AND n = ? AND class = ? AND errcode = ? AND stale = 0`
 	rejectRecipient  = `UPDATE recipients SET outcome = ?, errcode = ?, reason = ?, at = ? WHERE message_id = ? AND kind = ? AND rkey = ?`
-	finishMessage    = `UPDATE messages SET state = ?, finished_at = ? WHERE id = ? AND deliveries = 1 AND finished_at IS NULL`
 )
 
 // failedClass is what the row remembers of the last attempt.
@@ -209,12 +209,10 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 	for i := range o.results {
 		r := &o.results[i]
 		a := &r.Attempt
-		n, err := b.q.exec(ctx, finishDelivery, string(r.Next), string(r.WaitReason), nextDue(r), finished(r.Next, r.At, r.At),
-			boolInt(r.Counted), boolInt(r.InDoubt()), failedClass(r), a.Errcode, a.DeliveryID, a.Fence, a.N)
+		held, sole, err := b.finishDelivery(ctx, r)
 		if err != nil {
 			return err
 		}
-		held := n == 1
 		if o.applied[i] = held; !held {
 			if o.applied[i], err = b.late(ctx, a); err != nil {
 				return err
@@ -237,11 +235,28 @@ func (b *sqliteBatch) finish(ctx context.Context, o *op) error {
 				return err
 			}
 		}
-		if err := b.followUp(ctx, r); err != nil {
+		if err := b.followUp(ctx, r, sole); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// finishDelivery writes a result to its delivery, if that is still held, and
+// tells of one that has ended whether it was the only one of its message.
+func (b *sqliteBatch) finishDelivery(ctx context.Context, r *domain.Result) (held, sole bool, err error) {
+	a := &r.Attempt
+	args := [...]any{
+		string(r.Next), string(r.WaitReason), nextDue(r), finished(r.Next, r.At, r.At),
+		boolInt(r.Counted), boolInt(r.InDoubt()), failedClass(r), a.Errcode, a.DeliveryID, a.Fence, a.N,
+	}
+	if r.Next.Final() { // most messages have one delivery
+		if n, err := b.q.exec(ctx, finishSole, args[:]...); err != nil || n == 1 {
+			return n == 1, n == 1, err
+		}
+	}
+	n, err := b.q.exec(ctx, finishDelivery, args[:]...)
+	return n == 1, false, err
 }
 
 // late judges a result whose delivery is not held any more: true when it is a
@@ -258,18 +273,14 @@ func (b *sqliteBatch) event(e domain.Event) {
 }
 
 // followUp carries a delivery's new state over to its message and the stream.
-func (b *sqliteBatch) followUp(ctx context.Context, r *domain.Result) error {
+func (b *sqliteBatch) followUp(ctx context.Context, r *domain.Result, sole bool) error {
 	if !r.Next.Final() {
 		if r.Event {
 			b.event(retryEvent(r))
 		}
 		return nil
 	}
-	n, err := b.q.exec(ctx, finishMessage, string(r.Next), r.At.UnixMicro(), r.MessageID)
-	if err != nil {
-		return err
-	}
-	if n == 1 {
+	if sole {
 		b.q.ended(r.Next)
 		b.event(finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
 		return nil

@@ -165,10 +165,11 @@ func (f *filter) shown(st domain.State, now time.Time) string {
 }
 
 // state filters by the state as domain.Combine derives it. Open states follow
-// from the deliveries; the row of an open message is not kept up to date.
+// from the deliveries; the row of an open message is not kept up to date, nor
+// that of one with a single delivery.
 func (f *filter) state(st domain.State, now time.Time) {
 	if st.Final() {
-		f.add(`m.state = ?`, string(st))
+		f.add(`CASE m.deliveries WHEN 1 THEN `+found(`deliveries d WHERE d.message_id = m.id AND d.state = ?`)+` ELSE m.state = ? END`, string(st))
 		return
 	}
 	has := f.shown(st, now)

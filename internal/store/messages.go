@@ -182,13 +182,15 @@ func (s *Store) countMerged(ctx context.Context, q querier, views []domain.Messa
 	return err
 }
 
-// endedSince completes a message that was read before and whose deliveries were
-// read after the commit that ended it.
+// endedSince completes a message whose row does not say that it has ended:
+// because it has one delivery, or was read before the commit that ended it and
+// its deliveries after.
 func endedSince(v *domain.MessageView) {
 	if !v.State.Final() {
 		return
 	}
 	m := &v.Message
+	m.State = v.State
 	for i := range v.Deliveries {
 		d := &v.Deliveries[i].Delivery
 		if m.MergedInto == "" {

@@ -77,7 +77,7 @@ func (in *inserts) add(sub *domain.Submission) {
 			micros(d.ExpiresAt), orEmpty(d.Body), mediaJSON(d.Media), dupUntil(d.DupInterval, d.DupUntil), d.DupWindow, d.OnUncertain, d.Scene, d.Digest,
 			handlingJSON(d.Handling), d.Recipients, d.Tries,
 			d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
-			nullable[int64](finished(d.State, d.FinishedAt, d.Since)), micros(d.Since))
+			nullable[int64](finished(d.State, d.FinishedAt, d.Since)), micros(d.Since), boolInt(d.Sole))
 	}
 	for i := range sub.Recipients {
 		r := &sub.Recipients[i]
@@ -94,10 +94,10 @@ const (
 		$17::bigint[], $18::bigint[], $19::bytea[], $20::text[], $21::text[], $22::text[], $23::bigint[], $24::bigint[])`
 	pgInsertDeliveries = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
 		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
-		started_at, finished_at, since) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[],
+		started_at, finished_at, since, sole) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[],
 		$6::text[], $7::bigint[], $8::bigint[], $9::bytea[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[],
 		$15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], $22::bigint[], $23::bigint[],
-		$24::bigint[], $25::bigint[])`
+		$24::bigint[], $25::bigint[], $26::bigint[])`
 	pgInsertRecipients = `INSERT INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[])
 		ON CONFLICT DO NOTHING`

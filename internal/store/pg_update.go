@@ -30,16 +30,12 @@ const (
 		state = CASE WHEN d.tries = 0 AND u.reason IN ('scheduled', 'quiet_hours') THEN 'scheduled' ELSE 'queued' END
 		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u (id, due, reason)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'`
-	// A message of one delivery ends with it.
-	pgFinish = `WITH done AS (UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
+	pgFinish = `UPDATE deliveries d SET state = u.state, wait_reason = u.reason, due_at = coalesce(u.due, d.due_at), finished_at = u.done,
 		attempts = d.attempts + u.counted, doubts = d.doubts + u.doubt, failed_class = u.class, errcode = u.errcode, owner = ''
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
 			$10::bigint[], $11::bigint[]) AS u (id, state, reason, due, done, counted, doubt, class, errcode, fence, n)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state NOT IN ('queued', 'scheduled')
-		AND d.fence = u.fence AND d.tries = u.n RETURNING d.id, d.message_id, d.state, d.finished_at),
-		ended AS (UPDATE messages m SET state = done.state, finished_at = done.finished_at FROM done
-		WHERE done.finished_at IS NOT NULL AND m.id = ANY (ARRAY[done.message_id]) AND m.deliveries = 1 AND m.finished_at IS NULL RETURNING m.id)
-		SELECT id, false FROM done UNION ALL SELECT id, true FROM ended`
+		AND d.fence = u.fence AND d.tries = u.n RETURNING d.id, d.sole`
 	pgSettle = `UPDATE deliveries d SET state = u.state, finished_at = u.done, wait_reason = '', reason = u.reason
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS u (id, state, done, reason)
 		WHERE d.id = ANY (ARRAY[u.id]) AND coalesce(d.finished_at, 0) = 0 AND d.state <> 'sending'
@@ -118,7 +114,7 @@ type updates struct {
 	results, settles           columns
 	resultPlaces, settlePlaces map[string]place
 	order                      []place         // of the results
-	single                     map[string]bool // messages that ended with their only delivery
+	sole                       map[string]bool // deliveries that are the only ones of their messages
 	ended                      []ending
 }
 
@@ -160,19 +156,16 @@ func (u *updates) empty() bool { return u.results.n+u.settles.n == 0 }
 
 func (u *updates) queue(b *pgx.Batch) {
 	if q := u.results.queue(b, pgFinish); q != nil {
-		u.single = make(map[string]bool, u.results.n)
+		u.sole = make(map[string]bool, u.results.n)
 		q.Query(func(r pgx.Rows) error {
 			for r.Next() {
 				var id string
-				var message bool
-				if err := r.Scan(&id, &message); err != nil {
+				var sole int64
+				if err := r.Scan(&id, &sole); err != nil {
 					return err
 				}
-				if message {
-					u.single[id] = true
-				} else {
-					u.resultPlaces[id].apply()
-				}
+				u.sole[id] = sole == 1
+				u.resultPlaces[id].apply()
 			}
 			return r.Err()
 		})
@@ -219,7 +212,7 @@ func (u *updates) follow(ctx context.Context, b *pgBatch) error {
 			rejected.row(r.MessageID, string(x.Kind), recipientKey(x.ID), nullable[string](outcome(x.Outcome)), x.Errcode, x.Reason, micros(r.At))
 		}
 		switch {
-		case r.Next.Final() && u.single[r.MessageID]:
+		case r.Next.Final() && u.sole[a.DeliveryID]:
 			b.q.ended(r.Next)
 			addRow(&events, finalEvent(r.MessageID, r.Next, r.At, attemptData(r)))
 		case r.Next.Final():

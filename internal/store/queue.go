@@ -120,8 +120,8 @@ func (s *Store) Cancel(ctx context.Context, messageID string) (n int, err error)
 		update = `UPDATE deliveries SET finished_at = $1, wait_reason = '',
 				state = CASE WHEN failed_class IN ('ambiguous', 'released') THEN 'uncertain' ELSE 'cancelled' END
 			WHERE message_id = $2 AND state IN ('queued', 'scheduled')`
-		find = `SELECT state, EXISTS (SELECT 1 FROM deliveries WHERE message_id = $1 AND state IN ('sent', 'partial', 'uncertain')
-			AND (lane LIKE 'robot:%' OR lane LIKE 'chat:%')) FROM messages WHERE id = $1`
+		grouped = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE message_id = $1 AND state IN ('sent', 'partial', 'uncertain')
+			AND (lane LIKE 'robot:%' OR lane LIKE 'chat:%'))`
 	)
 	err = s.do(ctx, func(ctx context.Context, q querier) error {
 		now := time.Now()
@@ -133,25 +133,34 @@ func (s *Store) Cancel(ctx context.Context, messageID string) (n int, err error)
 		if n > 0 {
 			return conclude(ctx, q, messageID, now, "")
 		}
-		var state string
-		var inGroup bool
-		found, err := queryRow(ctx, q, find, []any{messageID}, &state, &inGroup)
+		state, found, err := stateOf(ctx, q, messageID)
 		if err != nil {
 			return err
 		}
 		if !found {
 			return domain.Errorf(domain.CodeNotFound, "there is no message %s", messageID)
 		}
-		switch {
-		case !domain.State(state).Final(): // all that is open is being sent
-		case inGroup:
-			return domain.Errorf(domain.CodeConflict, "message %s is already %s: only what WeCom does not have yet can be cancelled, and what is in a group cannot be taken back, for WeCom gives it no msgid; correct it with another message", messageID, state)
-		default:
-			return domain.Errorf(domain.CodeConflict, "message %s is already %s: only what WeCom does not have yet can be cancelled", messageID, state)
+		if !state.Final() { // all that is open is being sent
+			return nil
 		}
-		return nil
+		var inGroup bool
+		if _, err := queryRow(ctx, q, grouped, []any{messageID}, &inGroup); err != nil {
+			return err
+		}
+		if inGroup {
+			return domain.Errorf(domain.CodeConflict, "message %s is already %s: only what WeCom does not have yet can be cancelled, and what is in a group cannot be taken back, for WeCom gives it no msgid; correct it with another message", messageID, state)
+		}
+		return domain.Errorf(domain.CodeConflict, "message %s is already %s: only what WeCom does not have yet can be cancelled", messageID, state)
 	})
 	return n, err
+}
+
+// stateOf reads the state of a message; that of an open one may be behind.
+func stateOf(ctx context.Context, q querier, messageID string) (st domain.State, found bool, err error) {
+	const query = `SELECT coalesce((SELECT d.state FROM deliveries d WHERE d.message_id = m.id AND m.deliveries = 1), m.state)
+		FROM messages m WHERE m.id = $1`
+	found, err = queryRow(ctx, q, query, []any{messageID}, (*string)(&st))
+	return st, found, err
 }
 
 // conclude makes a message final once all its deliveries are.

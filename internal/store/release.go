@@ -69,8 +69,7 @@ func released(ctx context.Context, q querier, n int64, messageID, data string, n
 	if n > 0 {
 		return addEvent(ctx, q, domain.Event{Type: domain.EventReleased, MessageID: messageID, At: now, Data: json.RawMessage(data)})
 	}
-	var state string
-	found, err := queryRow(ctx, q, `SELECT state FROM messages WHERE id = $1`, []any{messageID}, &state)
+	state, found, err := stateOf(ctx, q, messageID)
 	if err != nil {
 		return err
 	}

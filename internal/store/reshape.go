@@ -11,7 +11,7 @@ import (
 // it was divided already, or its lane has a newer fence.
 func (s *Store) Split(ctx context.Context, x domain.Split) error {
 	const (
-		narrow = `UPDATE deliveries SET body = $1, recipients = $2, digest = $3, dup_until = $4
+		narrow = `UPDATE deliveries SET body = $1, recipients = $2, digest = $3, dup_until = $4, sole = 0
 			WHERE id = $5 AND state IN ('queued', 'scheduled') AND attempts = 0 AND recipients = $6`
 		move  = `UPDATE recipients SET delivery_id = $1 WHERE message_id = $2 AND delivery_id = $3 AND kind = 'user' AND rkey `
 		count = `UPDATE messages SET deliveries = deliveries + 1 WHERE id = $1`
@@ -117,8 +117,8 @@ const (
 		$22, $23, $24)`
 	insertOneDelivery = `INSERT INTO deliveries (id, message_id, lane, priority, state, wait_reason, due_at, expires_at, body, media,
 		dup_until, dup_window, on_uncertain, scene, digest, handling, recipients, tries, attempts, failed_class, owner, fence,
-		started_at, finished_at, since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-		$19, $20, $21, $22, $23, $24, $25)`
+		started_at, finished_at, since, sole) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+		$19, $20, $21, $22, $23, $24, $25, $26)`
 	insertOneRecipient = `INSERT INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
 )
@@ -166,7 +166,7 @@ func deliveryRow(d *domain.Delivery) []any {
 		d.ID, d.MessageID, d.Lane, int64(d.Priority), string(d.State), string(d.WaitReason), micros(d.DueAt), micros(d.ExpiresAt),
 		orEmpty(d.Body), mediaJSON(d.Media), dupUntil(d.DupInterval, d.DupUntil), d.DupWindow, d.OnUncertain, d.Scene, d.Digest, handlingJSON(d.Handling),
 		d.Recipients, d.Tries, d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
-		finished(d.State, d.FinishedAt, d.Since), micros(d.Since),
+		finished(d.State, d.FinishedAt, d.Since), micros(d.Since), boolInt(d.Sole),
 	}
 }
 

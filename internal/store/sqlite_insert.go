@@ -57,7 +57,7 @@ type sqliteInserts struct{ messages, deliveries, recipients, events, attempts in
 
 func newSQLiteInserts() sqliteInserts {
 	return sqliteInserts{
-		newInsertSQL(insertMessage, 24), newInsertSQL(insertDelivery, 25), newInsertSQL(insertRecipient, 9), newInsertSQL(insertEvents, 5),
+		newInsertSQL(insertMessage, 24), newInsertSQL(insertDelivery, 26), newInsertSQL(insertRecipient, 9), newInsertSQL(insertEvents, 5),
 		newInsertSQL(insertAttempt, 15),
 	}
 }

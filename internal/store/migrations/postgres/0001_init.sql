@@ -10,6 +10,8 @@ CREATE TABLE meta (
 );
 INSERT INTO meta (key, n) VALUES ('revision', 1);
 
+-- The row of a message with one delivery stays as it was when that is sent or
+-- refused: state and finished_at of the delivery count.
 CREATE TABLE messages (
     id            TEXT COLLATE "C" PRIMARY KEY,
     key_id        TEXT COLLATE "C" NOT NULL,
@@ -75,6 +77,7 @@ CREATE TABLE deliveries (
     started_at   BIGINT NOT NULL,
     finished_at  BIGINT,
     since        BIGINT NOT NULL, -- when it could go for the first time
+    sole         BIGINT NOT NULL DEFAULT 0, -- 1 for the only one of its message
     CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
         OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
             OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
@@ -305,5 +308,5 @@ CREATE UNLOGGED TABLE canaries (
 
 -- Deliveries change a few times soon after they were written and never again.
 ALTER TABLE deliveries SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
-ALTER TABLE messages SET (fillfactor = 50, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE messages SET (autovacuum_analyze_scale_factor = 0.02);
 ALTER TABLE lanes SET (fillfactor = 50);

@@ -11,6 +11,8 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 INSERT INTO meta (key, n) VALUES ('revision', 1);
 
+-- The row of a message with one delivery stays as it was when that is sent or
+-- refused: state and finished_at of the delivery count.
 CREATE TABLE messages (
     id            TEXT PRIMARY KEY,
     key_id        TEXT NOT NULL,
@@ -76,6 +78,7 @@ CREATE TABLE deliveries (
     started_at   INTEGER NOT NULL,
     finished_at  INTEGER,
     since        INTEGER NOT NULL, -- when it could go for the first time
+    sole         INTEGER NOT NULL DEFAULT 0, -- 1 for the only one of its message
     CHECK (finished_at IS NULL AND (state = 'scheduled' OR state = 'queued' OR state = 'sending')
         OR finished_at IS NOT NULL AND (state = 'sent' OR state = 'partial' OR state = 'failed' OR state = 'expired'
             OR state = 'cancelled' OR state = 'merged' OR state = 'uncertain'))
