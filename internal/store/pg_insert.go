@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"maps"
 	"slices"
 
@@ -10,13 +11,14 @@ import (
 )
 
 // columns collects the arrays of one statement, in the order of its
-// parameters.
+// parameters: pointers to slices.
 type columns struct {
 	n     int
 	slots []any
 }
 
-// row appends one value per column; the first row decides the types.
+// row appends one value per column; the first row decides the types. It keeps
+// no pointer of values, so that these need no room of their own on the heap.
 func (c *columns) row(values ...any) {
 	if c.slots == nil {
 		c.slots = make([]any, len(values))
@@ -24,23 +26,17 @@ func (c *columns) row(values ...any) {
 	for i, v := range values {
 		switch v := v.(type) {
 		case string:
-			l, _ := c.slots[i].([]string)
-			c.slots[i] = append(l, v)
+			put(&c.slots[i], v)
 		case int:
-			l, _ := c.slots[i].([]int64)
-			c.slots[i] = append(l, int64(v))
+			put(&c.slots[i], int64(v))
 		case int64:
-			l, _ := c.slots[i].([]int64)
-			c.slots[i] = append(l, v)
+			put(&c.slots[i], v)
 		case []byte:
-			l, _ := c.slots[i].([][]byte)
-			c.slots[i] = append(l, v)
-		case *int64:
-			l, _ := c.slots[i].([]*int64)
-			c.slots[i] = append(l, v)
-		case *string:
-			l, _ := c.slots[i].([]*string)
-			c.slots[i] = append(l, v)
+			put(&c.slots[i], v)
+		case sql.Null[int64]:
+			put(&c.slots[i], pointer(v))
+		case sql.Null[string]:
+			put(&c.slots[i], pointer(v))
 		default:
 			panic("store: column type")
 		}
@@ -48,13 +44,29 @@ func (c *columns) row(values ...any) {
 	c.n++
 }
 
-// nullable turns the result of finished, outcome and nextDue into a pointer.
-func nullable[T any](v any) *T {
-	if v == nil {
+func put[T any](slot *any, v T) {
+	const few = 16 // rows of a small batch
+	l, _ := (*slot).(*[]T)
+	if l == nil {
+		l = new([]T)
+		*l = make([]T, 0, few)
+		*slot = l
+	}
+	*l = append(*l, v)
+}
+
+func pointer[T any](v sql.Null[T]) *T {
+	if !v.Valid {
 		return nil
 	}
-	t := v.(T)
-	return &t
+	x := v.V // not v, which would be on the heap also when there is nothing
+	return &x
+}
+
+// nullable types the result of finished, outcome and nextDue.
+func nullable[T any](v any) (n sql.Null[T]) {
+	n.V, n.Valid = v.(T)
+	return n
 }
 
 // inserts is what submissions add.
