@@ -91,9 +91,19 @@ func (in *inserts) add(sub *domain.Submission) {
 			d.Attempts, d.FailedClass, d.Owner, d.Fence, micros(d.StartedAt),
 			nullable[int64](finished(d.State, d.FinishedAt, d.Since)), micros(d.Since), boolInt(d.Sole))
 	}
+	// Their messages are new, so that only one of the same submission can be in
+	// the way. ON CONFLICT costs as much again as the row.
+	seen := make(map[[3]string]struct{}, len(sub.Recipients))
 	for i := range sub.Recipients {
 		r := &sub.Recipients[i]
-		in.recipients.row(r.MessageID, string(r.Kind), recipientKey(r.ID), clean(r.ID), r.DeliveryID,
+		key := [3]string{r.MessageID, string(r.Kind), recipientKey(r.ID)}
+		if len(sub.Recipients) > 1 {
+			if _, twice := seen[key]; twice {
+				continue
+			}
+			seen[key] = struct{}{}
+		}
+		in.recipients.row(key[0], key[1], key[2], clean(r.ID), r.DeliveryID,
 			nullable[string](outcome(r.Outcome)), r.Errcode, r.Reason, micros(r.At))
 	}
 }
@@ -111,8 +121,7 @@ const (
 		$15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], $22::bigint[], $23::bigint[],
 		$24::bigint[], $25::bigint[], $26::bigint[])`
 	pgInsertRecipients = `INSERT INTO recipients (message_id, kind, rkey, id, delivery_id, outcome, errcode, reason, at)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[])
-		ON CONFLICT DO NOTHING`
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[])`
 	pgInsertEvents = `INSERT INTO events (type, message_id, delivery_id, at, data)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])`
 	pgInsertIdem = `INSERT INTO idempotency (key_id, key, body_hash, status, answer, created_at)

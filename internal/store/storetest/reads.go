@@ -358,3 +358,15 @@ func random(t *testing.T, open Opener) {
 		})
 	})
 }
+
+// A recipient who is named twice has one row, the first.
+func namedTwice(t *testing.T, open Opener) {
+	s := open(t, "n1")
+	sub := Submission(IDs.New("app"), "ZhangSan", "lisi", "zhangsan")
+	_, err := s.Accept(t.Context(), sub)
+	require.NoError(t, err)
+	rows, _, err := s.ListRecipients(t.Context(), sub.Messages[0].ID, 10, "")
+	require.NoError(t, err)
+	require.Len(t, rows, 2)
+	require.Equal(t, []string{"lisi", "ZhangSan"}, []string{rows[0].ID, rows[1].ID})
+}

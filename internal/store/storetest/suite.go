@@ -58,6 +58,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"Filters", filters},
 		{"Overdue", overdue},
 		{"Pages", pages},
+		{"NamedTwice", namedTwice},
 		{"Events", events},
 		{"Resources", resources},
 		{"Scenes", scenes},
