@@ -68,6 +68,10 @@ func splitRefused(t *testing.T, open Opener) {
 	v = find(t, s, m.ID)
 	require.Equal(t, domain.StateSent, v.State)
 	require.Equal(t, domain.RecipientCounts{Total: 3, Accepted: 3}, v.Counts)
+	evs, err := s.ListEvents(ctx, m.ID)
+	require.NoError(t, err)
+	evs = slices.DeleteFunc(evs, func(e domain.Event) bool { return e.Type == domain.EventRetry })
+	require.Equal(t, []string{domain.EventAccepted, "message.sent"}, types(evs), "it ends once")
 }
 
 func find(t testing.TB, s *store.Store, id string) domain.MessageView {
