@@ -126,14 +126,10 @@ func unsupported(s *session, api *client.Client, docs []document) error {
 			kinds = append(kinds, c.kind)
 		}
 	}
-	line, end := "%s:%d: %s/%s: this gateway has no kind %[3]s; it has %[5]s", "nothing was applied"
-	if s.zh() {
-		line, end = "%s:%d: %s/%s：该网关没有 %[3]s 这种资源；它支持 %[5]s", "未应用任何内容"
-	}
 	for _, d := range docs {
-		s.sayf(line, d.file, d.line, d.kind, clean(d.key), strings.Join(kinds, ", "))
+		s.sayf("%s:%d: %s/%s: this gateway has no kind %[3]s; it has %[5]s", d.file, d.line, d.kind, clean(d.key), strings.Join(kinds, ", "))
 	}
-	return exitError{ExitFailure, end}
+	return failf("nothing was applied")
 }
 
 // fatal returns errors that the next document would meet as well.
@@ -197,7 +193,7 @@ func (c *applyCmd) print(s *session, r applied) error {
 func (c *applyCmd) refused(s *session, d document, err error) {
 	e, ok := errors.AsType[*client.Error](err)
 	if !ok || len(e.Fields) == 0 {
-		s.sayf("%s:%d: %s/%s: %s", d.file, d.line, d.kind, d.key, clean(err.Error()))
+		s.sayf("%s:%d: %s/%s: %s", d.file, d.line, d.kind, d.key, clean(s.text(err)))
 		return
 	}
 	for _, f := range e.Fields {
@@ -223,7 +219,7 @@ func canonical(raw json.RawMessage, col collection) (string, error) {
 	dec := json.NewDecoder(strings.NewReader(string(raw)))
 	dec.UseNumber()
 	if err := dec.Decode(&v); err != nil {
-		return "", fmt.Errorf("read %s: %w", col.kind, err)
+		return "", errorf("read %s: %w", col.kind, err)
 	}
 	for _, name := range serverOnly() {
 		delete(v, name)

@@ -156,8 +156,8 @@ func (s *session) parseAndRun(parser *kong.Kong, args []string) (code int, done 
 // report prints an error as a person needs it and gives the exit code.
 func (s *session) report(err error) int {
 	if x, ok := errors.AsType[exitError](err); ok {
-		if x.msg != "" {
-			s.sayf("hongyan: %s", x.msg)
+		if x.cause != nil {
+			s.sayf("hongyan: %s", s.text(x.cause))
 		}
 		return x.code
 	}
@@ -174,7 +174,7 @@ func (s *session) report(err error) int {
 		}
 		return ExitFailure
 	}
-	s.sayf("hongyan: %v", err)
+	s.sayf("hongyan: %s", s.text(err))
 	if _, ok := errors.AsType[*client.TransportError](err); ok {
 		s.sayf("Is the gateway running there? Set HONGYAN_URL or --url to its address.")
 		return ExitNetwork
@@ -202,19 +202,6 @@ func (s *session) problem(e *client.Error) {
 	if e.Status == 401 {
 		s.sayf("Set HONGYAN_KEY, HONGYAN_KEY_FILE or --key-file to an API key.")
 	}
-}
-
-// exitError ends a command with a code; the message may be empty when
-// everything was said.
-type exitError struct {
-	code int
-	msg  string
-}
-
-func (e exitError) Error() string { return e.msg }
-
-func usagef(format string, args ...any) error {
-	return exitError{ExitUsage, fmt.Sprintf(format, args...)}
 }
 
 func firstOf(values ...string) string {

@@ -60,18 +60,18 @@ func lines(s string) []string {
 func withoutFields(raw json.RawMessage, drop []string) (json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("read the gateway's answer: %w", err)
+		return nil, errorf("read the gateway's answer: %w", err)
 	}
 	var out bytes.Buffer
 	out.WriteByte('{')
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, fmt.Errorf("read the gateway's answer: %w", err)
+			return nil, errorf("read the gateway's answer: %w", err)
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, fmt.Errorf("read the gateway's answer: %w", err)
+			return nil, errorf("read the gateway's answer: %w", err)
 		}
 		if key, _ := name.(string); slices.Contains(drop, key) {
 			continue

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 )
 
 type appDirectoryCmd struct {
@@ -39,7 +38,7 @@ func (c *appDirectoryCmd) Run(s *session) error {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return fmt.Errorf("read the gateway's answer: %w", err)
+		return errorf("read the gateway's answer: %w", err)
 	}
 	if s.root.JSON {
 		if err := s.printJSON(raw); err != nil {
@@ -50,7 +49,7 @@ func (c *appDirectoryCmd) Run(s *session) error {
 			return err
 		}
 		if v.FetchedAt != "" {
-			s.notef("  read %s, next %s", shortTime(v.FetchedAt), firstOf(shortTime(v.NextRefreshAt), "when somebody needs it"))
+			s.notef("  read %s, next %s", shortTime(v.FetchedAt), firstOf(shortTime(v.NextRefreshAt), s.word("when somebody needs it")))
 		}
 		if v.Refreshing {
 			s.notef("  being read now")

@@ -108,7 +108,7 @@ func readDocuments(paths []string, read func(string) ([]byte, error), getenv fun
 			if err := dec.Decode(&n); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
-				bad = append(bad, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: ")))
+				bad = append(bad, errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: ")))
 				break
 			}
 			if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
@@ -121,12 +121,12 @@ func readDocuments(paths []string, read func(string) ([]byte, error), getenv fun
 			}
 			id := d.kind + "/" + d.key
 			if first, twice := seen[id]; twice {
-				bad = append(bad, fmt.Errorf("%s:%d: %s stands at %s already", file, d.line, id, first))
+				bad = append(bad, errorf("%s:%d: %s stands at %s already", file, d.line, id, first))
 				continue
 			}
 			seen[id] = fmt.Sprintf("%s:%d", file, d.line)
 			if docs = append(docs, d); len(docs) > maxDocuments {
-				return nil, fmt.Errorf("more than %d documents", maxDocuments)
+				return nil, errorf("more than %d documents", maxDocuments)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func readDocuments(paths []string, read func(string) ([]byte, error), getenv fun
 func readDocument(file string, n *yaml.Node, getenv func(string) string) (document, error) {
 	d := document{file: file, line: n.Line, node: n}
 	fail := func(at *yaml.Node, format string, args ...any) (document, error) {
-		return d, fmt.Errorf("%s:%d: %s", file, at.Line, fmt.Sprintf(format, args...))
+		return d, errorf("%s:%d: %w", file, at.Line, errorf(format, args...))
 	}
 	if n.Kind != yaml.MappingNode {
 		return fail(n, "a document must be an object with kind and key")
@@ -212,7 +212,7 @@ func secretValue(file string, n *yaml.Node, getenv func(string) string) (string,
 		if v := getenv(name); v != "" {
 			return v, nil
 		}
-		return "", fmt.Errorf("environment variable %s is not set", name)
+		return "", errorf("environment variable %s is not set", name)
 	case n.Content[0].Value == "file":
 		path := n.Content[1].Value
 		if !filepath.IsAbs(path) && file != "-" {
@@ -229,11 +229,11 @@ func secretValue(file string, n *yaml.Node, getenv func(string) string) (string,
 		}
 		v := strings.TrimSpace(string(b))
 		if v == "" {
-			return "", fmt.Errorf("%s is empty", path)
+			return "", errorf("%s is empty", path)
 		}
 		return v, nil
 	}
-	return "", errors.New("must be a text, {env: NAME} or {file: PATH}")
+	return "", errorf("must be a text, {env: NAME} or {file: PATH}")
 }
 
 func field(n *yaml.Node, name string) *yaml.Node {

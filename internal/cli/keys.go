@@ -86,7 +86,7 @@ type keyRevokeCmd struct {
 
 // Run revokes the key.
 func (c *keyRevokeCmd) Run(s *session) error {
-	if err := s.confirm(c.Yes, "Revoke "+c.ID+"?"); err != nil {
+	if err := s.confirm(c.Yes, "Revoke %s?", c.ID); err != nil {
 		return err
 	}
 	api, err := s.api()

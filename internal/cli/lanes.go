@@ -101,12 +101,12 @@ func (c *lanesCmd) show(s *session, api *client.Client) error {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(raw, &page); err != nil {
-		return fmt.Errorf("read the gateway's answer: %w", err)
+		return errorf("read the gateway's answer: %w", err)
 	}
 	lanes := make([]laneView, len(page.Items))
 	for i := range page.Items {
 		if err := json.Unmarshal(page.Items[i], &lanes[i]); err != nil {
-			return fmt.Errorf("read the gateway's answer: %w", err)
+			return errorf("read the gateway's answer: %w", err)
 		}
 		if c.Lane == "" || lanes[i].Lane != c.Lane && lanes[i].Lane != "app:"+c.Lane {
 			continue
@@ -118,7 +118,7 @@ func (c *lanesCmd) show(s *session, api *client.Client) error {
 	}
 	switch now := time.Now(); {
 	case c.Lane != "":
-		return exitError{ExitFailure, "there is no lane " + c.Lane + ": hongyan lanes lists them all"}
+		return failf("there is no lane %s: hongyan lanes lists them all", c.Lane)
 	case c.Hot:
 		return hotTable(s, lanes, now)
 	default:

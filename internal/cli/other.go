@@ -16,7 +16,7 @@ func (c *errcodeCmd) Run(s *session) error {
 	}
 	e, ok := s.deps.Errcode(c.Code, s.zh())
 	if !ok {
-		return exitError{ExitFailure, "this errcode is not documented; WeCom's own lookup: https://open.work.weixin.qq.com/devtool/query"}
+		return failf("this errcode is not documented; WeCom's own lookup: https://open.work.weixin.qq.com/devtool/query")
 	}
 	if s.root.JSON {
 		return s.printJSON(e)

@@ -39,7 +39,7 @@ func (s *session) listResources(kind string, columns ...string) error {
 	for i, raw := range items {
 		var v map[string]any
 		if err := json.Unmarshal(raw, &v); err != nil {
-			return fmt.Errorf("read the gateway's answer: %w", err)
+			return errorf("read the gateway's answer: %w", err)
 		}
 		for _, c := range columns {
 			rows[i] = append(rows[i], cell(v[c]))
@@ -90,7 +90,7 @@ func (s *session) getResource(kind, key string) error {
 }
 
 func (s *session) deleteResource(kind string, c deleteArg) error {
-	if err := s.confirm(c.Yes, fmt.Sprintf("Delete %s/%s?", kind, c.Key)); err != nil {
+	if err := s.confirm(c.Yes, "Delete %s/%s?", kind, c.Key); err != nil {
 		return err
 	}
 	api, err := s.api()
@@ -151,7 +151,7 @@ func (c *appTestCmd) Run(s *session) error {
 		Errmsg  string `json:"errmsg"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return fmt.Errorf("read the gateway's answer: %w", err)
+		return errorf("read the gateway's answer: %w", err)
 	}
 	state := firstOf(v.Health.State, "ok")
 	if s.root.JSON {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"hongyan/client"
 )
@@ -43,7 +42,7 @@ func (c *scheduleListCmd) Run(s *session) error {
 	for _, raw := range items {
 		var v client.Schedule
 		if err := json.Unmarshal(raw, &v); err != nil {
-			return fmt.Errorf("read the gateway's answer: %w", err)
+			return errorf("read the gateway's answer: %w", err)
 		}
 		if c.By != "" && v.By != c.By {
 			continue

@@ -17,10 +17,10 @@ import (
 func readBounded(r io.Reader, limit int64, name string) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, errorf("read %s: %w", name, err)
 	}
 	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
+		return nil, errorf("%s is larger than %d bytes", name, limit)
 	}
 	return b, nil
 }
@@ -86,7 +86,7 @@ func (c *sendCmd) Run(s *session) error {
 	began := time.Now()
 	m, err := s.follow(api, client.Message{ID: sent.ID, State: sent.State}, c.Timeout)
 	if err != nil {
-		return fmt.Errorf("%s was accepted, but not seen to its end: %w", clean(sent.ID), err)
+		return errorf("%s was accepted, but not seen to its end: %w", clean(sent.ID), err)
 	}
 	return s.outcome(api, m, c.Timeout-time.Since(began))
 }
@@ -148,7 +148,7 @@ func (s *session) outcome(api *client.Client, m client.Message, timeout time.Dur
 			began := time.Now()
 			next, err := s.follow(api, client.Message{ID: d.MergedInto}, timeout)
 			if err != nil {
-				return fmt.Errorf("%s was merged into %s, which was not seen to its end: %w", clean(m.ID), clean(d.MergedInto), err)
+				return errorf("%s was merged into %s, which was not seen to its end: %w", clean(m.ID), clean(d.MergedInto), err)
 			}
 			timeout -= time.Since(began)
 			if !s.root.JSON {
@@ -161,7 +161,7 @@ func (s *session) outcome(api *client.Client, m client.Message, timeout time.Dur
 	}
 	switch {
 	case open != "":
-		return exitError{ExitFailure, "it is not final yet; see hongyan messages watch " + open}
+		return failf("it is not final yet; see hongyan messages watch %s", open)
 	case len(ends) == 1 && ends["sent"]:
 		return nil
 	case ends["sent"] || ends["partial"]:
@@ -223,7 +223,7 @@ func (s *session) follow(api *client.Client, m client.Message, timeout time.Dura
 		}
 		now := strings.TrimSpace(m.State + " " + m.WaitReason)
 		if err != nil && ctx.Err() == nil {
-			now = "the gateway does not answer"
+			now = s.word("the gateway does not answer")
 		}
 		if now != last {
 			last = now

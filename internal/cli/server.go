@@ -77,7 +77,7 @@ func (c *sandboxCmd) Run(s *session) error {
 	return s.deps.Sandbox(s.ctx, cfg, s.out)
 }
 
-var errNotBuilt = exitError{ExitFailure, "this build has no server in it"}
+var errNotBuilt = failf("this build has no server in it")
 
 type confCmd struct {
 	Check confCheckCmd `cmd:"" help:"Check the settings without starting anything."`

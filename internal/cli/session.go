@@ -32,9 +32,9 @@ type session struct {
 	model   *kong.Application
 }
 
-// sayf writes a line of talk to standard error.
+// sayf writes a line of talk to standard error, in the person's language.
 func (s *session) sayf(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.err, format+"\n", args...) // nobody is left to tell
+	_, _ = fmt.Fprintf(s.err, s.word(format)+"\n", args...) // nobody is left to tell
 }
 
 // notef is sayf unless --quiet.
@@ -56,7 +56,7 @@ func (s *session) printJSON(v any) error {
 	if ok {
 		var b bytes.Buffer
 		if err := json.Indent(&b, raw, "", "  "); err != nil {
-			return fmt.Errorf("read the gateway's answer: %w", err)
+			return errorf("read the gateway's answer: %w", err)
 		}
 		_, err := fmt.Fprintln(s.out, strings.TrimSpace(b.String()))
 		return err
@@ -160,10 +160,11 @@ func isTerminal(v any) bool {
 
 // confirm asks before something is destroyed. Without a terminal it needs
 // --yes.
-func (s *session) confirm(yes bool, question string) error {
+func (s *session) confirm(yes bool, format string, args ...any) error {
 	if yes {
 		return nil
 	}
+	question := fmt.Sprintf(s.word(format), args...)
 	if !isTerminal(s.in) || !isTerminal(s.err) {
 		return usagef("%s Add --yes to do it.", question)
 	}
@@ -171,7 +172,7 @@ func (s *session) confirm(yes bool, question string) error {
 	var answer string
 	_, _ = fmt.Fscanln(s.in, &answer)
 	if a := strings.ToLower(answer); a != "y" && a != "yes" {
-		return exitError{ExitFailure, "nothing was done"}
+		return failf("nothing was done")
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -22,7 +21,7 @@ type jsonWriter struct {
 
 func (w *jsonWriter) write(n *yaml.Node, depth int) error {
 	if w.count++; w.count > maxNodes || depth > maxDepth {
-		return errors.New("the document is too large or too deep")
+		return errorf("the document is too large or too deep")
 	}
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -44,7 +43,7 @@ func (w *jsonWriter) write(n *yaml.Node, depth int) error {
 	case yaml.ScalarNode:
 		return w.scalar(n)
 	default:
-		return fmt.Errorf("line %d: this cannot be written as JSON", n.Line)
+		return errorf("line %d: this cannot be written as JSON", n.Line)
 	}
 }
 
@@ -55,13 +54,13 @@ func (w *jsonWriter) mapping(n *yaml.Node, depth int) error {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d: a field name must be a text", k.Line)
+			return errorf("line %d: a field name must be a text", k.Line)
 		}
 		if k.Tag == "!!merge" {
-			return fmt.Errorf("line %d: merge keys (<<) are not supported", k.Line)
+			return errorf("line %d: merge keys (<<) are not supported", k.Line)
 		}
 		if seen[k.Value] {
-			return fmt.Errorf("line %d: %s is given twice", k.Line, k.Value)
+			return errorf("line %d: %s is given twice", k.Line, k.Value)
 		}
 		seen[k.Value] = true
 		if depth == 0 && k.Value == w.skip {
@@ -111,7 +110,7 @@ func (w *jsonWriter) scalar(n *yaml.Node) error {
 			return err
 		}
 		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("line %d: %s is not a JSON number", n.Line, n.Value)
+			return errorf("line %d: %s is not a JSON number", n.Line, n.Value)
 		}
 		fmt.Fprint(w.out, f)
 	default: // texts, and times, which stay as written
@@ -131,7 +130,7 @@ func (w *jsonWriter) text(s string) {
 func toYAML(raw json.RawMessage) (string, error) {
 	var n yaml.Node
 	if err := yaml.Unmarshal(raw, &n); err != nil { // JSON is YAML, but for its style
-		return "", fmt.Errorf("read the gateway's answer: %w", err)
+		return "", errorf("read the gateway's answer: %w", err)
 	}
 	plain(&n)
 	var b strings.Builder
