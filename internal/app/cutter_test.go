@@ -108,10 +108,10 @@ func (c *cutter) serve(in net.Conn) {
 		if err != nil {
 			return
 		}
+		// What prepares it commits nothing yet: a session does that before its first.
 		if found := commitStatement.FindSubmatch(buf[:n]); found != nil {
 			commit = bytes.Clone(found[1])
-		}
-		if commit != nil && bytes.Contains(buf[:n], commit) && c.armed.CompareAndSwap(true, false) {
+		} else if commit != nil && bytes.Contains(buf[:n], commit) && c.armed.CompareAndSwap(true, false) {
 			committing.Store(true)
 		}
 		if _, err := out.Write(buf[:n]); err != nil {
