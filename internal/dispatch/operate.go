@@ -265,8 +265,10 @@ func (o *Operator) Lanes(ctx context.Context) ([]domain.LaneStatus, error) {
 	out := make([]domain.LaneStatus, len(stats))
 	for i, s := range stats {
 		l := &out[i]
-		*l = domain.LaneStatus{LaneStats: s, LaneReport: o.lastReport(&s)}
-		if i >= used {
+		l.LaneStats = s
+		if i < used {
+			l.LaneReport = o.lastReport(&s)
+		} else {
 			l.LaneReport = o.untouched(s.Lane)
 		}
 		var paused bool // also one that nobody owns, or whose owner has not said so yet

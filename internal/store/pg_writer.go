@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"hongyan/internal/domain"
 )
 
 // verdictTime bounds the search for the outcome of a broken commit.
@@ -83,7 +85,7 @@ func (w *pgWriter) apply(ctx context.Context, ops []*op) (ends, error) {
 				return ended, nil
 			}
 			if !known {
-				return nil, fmt.Errorf("%w: %w", errUnknown, err)
+				return nil, fmt.Errorf("%w: %w", domain.ErrInDoubt, err)
 			}
 		}
 		if !again {

@@ -236,7 +236,7 @@ func (e *pgEngine) problem(err error) (*domain.Error, bool) {
 		away = away || pe.Code == "25006" || pe.Code == "42501" || errors.Is(err, errNotWritable)
 	} else if !away {
 		_, network := errors.AsType[net.Error](err)
-		away = network || errors.Is(err, errUnknown) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") ||
+		away = network || errors.Is(err, domain.ErrInDoubt) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") ||
 			strings.Contains(err.Error(), "unexpected EOF")
 	}
 	if away {

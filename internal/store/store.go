@@ -72,7 +72,7 @@ type engine interface {
 	writers() int
 	// apply runs all ops in one transaction of that writer and commits; what it
 	// counted is good until the writer's next call. An error means that
-	// nothing was applied, or for errUnknown that nobody knows. An op that is
+	// nothing was applied, or for domain.ErrInDoubt that nobody knows. An op that is
 	// refused on its own account gets its err set and has written nothing.
 	apply(ctx context.Context, writer int, ops []*op) (ends, error)
 	reader() querier
@@ -88,9 +88,6 @@ type engine interface {
 	problem(err error) (out *domain.Error, fatal bool)
 	close() error
 }
-
-// errUnknown wraps an error of a commit whose outcome nobody knows.
-var errUnknown = domain.ErrInDoubt
 
 // Open opens the database, brings its schema up to date, checks the master
 // key and starts the writer. It fails when another process has the SQLite file

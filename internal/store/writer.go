@@ -154,7 +154,7 @@ func (s *Store) gather(ops []*op, others <-chan *op, first *op) []*op {
 // one fails alone.
 func (s *Store) commit(writer int, ops []*op) {
 	err := s.try(writer, ops)
-	if err != nil && len(ops) > 1 && !errors.Is(err, errUnknown) && s.broken.Load() == nil {
+	if err != nil && len(ops) > 1 && !errors.Is(err, domain.ErrInDoubt) && s.broken.Load() == nil {
 		if _, lost := s.engine.problem(err); !lost {
 			s.log.Warn("batch not committed, trying its writes alone", "writes", len(ops), "error", err)
 			for _, o := range ops {
@@ -179,7 +179,7 @@ func (s *Store) try(writer int, ops []*op) error {
 	ended, err := s.engine.apply(ctx, writer, ops)
 	if err != nil {
 		if _, fatal := s.engine.problem(err); fatal {
-			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: fmt.Errorf("%w: %w", errUnknown, err)}
+			err = &domain.Error{Code: domain.CodeUnavailable, Detail: "the database has failed", Err: fmt.Errorf("%w: %w", domain.ErrInDoubt, err)}
 			s.broken.Store(&err)
 			s.fail(err)
 		}
